@@ -1,0 +1,1 @@
+"""The words that every part shares: errors, specs, catalogue, forms, schema, events, files, run folder. No torch."""

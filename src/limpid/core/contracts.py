@@ -1,0 +1,187 @@
+"""What a member of each catalogue must offer: modality, net, task. The suites in tests/contract run over all of them.
+
+Legend of shapes: B examples, F numeric and G categorical features, D width, M members, K classes, R targets,
+N rows of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+
+from limpid.core.forms import Shape
+from limpid.core.repairs import Repairs
+from limpid.core.schema import ColumnFacts, Recognition
+from limpid.core.spec import Spec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from torch import Tensor, nn
+
+Reasons = dict[str, str]
+"""Field name -> why it got its value."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to learn from and to spend; what rules of planning scale with.
+
+    Args:
+        rows: training examples.
+        outputs: K classes or R targets.
+        task: the task's name.
+        seconds: time for the training loop alone, or None without a budget.
+        flops_per_second: what this machine sustains on large float32 products.
+    """
+
+    rows: int
+    outputs: int
+    task: str
+    seconds: float | None = None
+    flops_per_second: float = 1e11
+
+
+class Modality(Protocol):
+    """A kind of column; the class is the encoder, fitted on training rows and stored as plain data.
+
+    No torch: a modality works on polars series and numpy arrays.
+    """
+
+    Spec: ClassVar[type[Spec]]
+    form: ClassVar[str | None]  # the form that it emits; None for kinds that no net reads (key, constant)
+
+    @classmethod
+    def recognise(cls, facts: ColumnFacts) -> Recognition | None:
+        """Claim the column, with evidence, or not."""
+
+    @classmethod
+    def plan(cls, spec: Any, facts: ColumnFacts, size: Size) -> tuple[Any, Reasons]:
+        """Decide every `auto` of the spec."""
+
+    @classmethod
+    def fit(cls, spec: Any, column: pl.Series) -> Self:
+        """Learn from the training rows; missing cells are null already."""
+
+    def encode(self, column: pl.Series, repairs: Repairs) -> dict[str, np.ndarray]:
+        """The parts of the form without the input's prefix: numbers, missing, categories, or tokens; N rows each."""
+
+    def shape(self) -> Shape:
+        """Shape of what `encode` gives."""
+
+    def state(self) -> dict[str, Any]:
+        """What was learnt, as JSON."""
+
+    @classmethod
+    def from_state(cls, spec: Any, state: Mapping[str, Any]) -> Self:
+        """The inverse of `state`; checks every field, since the file may be hostile (BundleError)."""
+
+
+class Net(Protocol):
+    """An architecture: an nn.Module from one form to a vec."""
+
+    Spec: ClassVar[type[Spec]]
+    takes: ClassVar[str]
+    gives: ClassVar[frozenset[str]]
+
+    width: int  # D of what it gives
+    members: int | None  # M where it gives (B,M,D)
+
+    @classmethod
+    def plan(cls, spec: Any, shape: Any, size: Size) -> tuple[Any, Reasons]:
+        """Decide every `auto` of the spec; published defaults with their source, scaled by a stated rule."""
+
+    def __init__(self, spec: Any, shape: Any) -> None: ...
+
+    def prepare(self, form: Any, target: Tensor) -> None:
+        """Look once at training examples before the first step; what it finds are buffers of a fixed shape."""
+
+    def __call__(self, form: Any) -> Tensor:
+        """(B,D), or (B,M,D) with members."""
+
+    def flops(self) -> float:
+        """Multiplications and additions of one example's forward pass."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a task made of the raw outputs of N examples, members averaged and calibrated.
+
+    Args:
+        values: (N,K) probabilities, or (N,R) values in the target's own units.
+        lower, upper: (N,R) bounds of the 90 % interval, for regression.
+    """
+
+    values: np.ndarray
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of merit.
+
+    Args:
+        name: scikit-learn's name where it has one.
+        greater_is_better: its direction.
+        compute: (target (N,...), prediction, weight (N,) or None) -> value; the weights are sample weights and may be
+            the counts of a bootstrap sample.
+    """
+
+    name: str
+    greater_is_better: bool
+    compute: Callable[[np.ndarray, Prediction, np.ndarray | None], float] = field(repr=False)
+
+
+class Task(Protocol):
+    """What is wanted of the target: how it is encoded, the head, the loss per example, the answer and the metrics."""
+
+    Spec: ClassVar[type[Spec]]
+    name: ClassVar[str]
+    loop: ClassVar[str]  # supervised, adversarial or rollout
+    needs: ClassVar[str]  # the form that the head reads
+    target_kinds: ClassVar[frozenset[str]]  # kinds of target columns that it serves
+
+    spec: Any
+    outputs: int  # K or R, known after `fit`
+
+    @classmethod
+    def plan(cls, spec: Any, targets: list[ColumnFacts], kinds: list[str], rows: int) -> tuple[Any, Reasons]:
+        """Decide every `auto` of the spec from the facts of the target columns in training rows."""
+
+    @classmethod
+    def fit(cls, spec: Any, target: pl.DataFrame, weight: np.ndarray | None) -> Self:
+        """Learn classes, scales and class weights from training rows; target columns hold no nulls."""
+
+    def encode(self, target: pl.DataFrame) -> np.ndarray:
+        """(N,) int64 classes, (N,K) float32 labels, or (N,R) float32 values in the target's own units."""
+
+    def head(self, width: int, members: int | None) -> nn.Module:
+        """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member."""
+
+    def prepare_target(self, target: Tensor) -> Tensor:
+        """The encoded target as the loss wants it (standardised, transformed)."""
+
+    def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """(B,) loss of raw outputs (B,K or R) against a prepared target; members were folded into B."""
+
+    def predict(self, outputs: np.ndarray) -> Prediction:
+        """From raw outputs (N,K) or (N,M,K) to the answer; applies what `calibrate` found."""
+
+    def calibrate(self, outputs: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> Reasons:
+        """Fit temperature, threshold or conformal widths on validation rows; says what it found."""
+
+    def decode(self, prediction: Prediction) -> pl.DataFrame:
+        """The columns of `limpid predict`: prediction, probability_<class>, lower, upper."""
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All figures; the first one is the one that training is judged by."""
+
+    def state(self) -> dict[str, Any]:
+        """What was learnt, as JSON."""
+
+    @classmethod
+    def from_state(cls, spec: Any, state: Mapping[str, Any]) -> Self:
+        """The inverse of `state`; checks every field (BundleError)."""

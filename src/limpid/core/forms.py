@@ -1,0 +1,106 @@
+"""The waist: what a modality emits, a net takes and gives, and a head picks.
+
+    fields   numbers (B,F) float32, missing (B,F) float32 0/1, categories (B,G) int64
+    vec      (B,D) float32, or (B,M,D) from a net with M members
+    seq      tokens (B,T) int64 with mask (B,T) bool, or values (B,T,D) float32 with the mask
+    grid     (B,C,H,W) float32
+    pyramid  grids with their strides
+
+A form travels as named arrays `INPUT.PART` ("fields.numbers", "review.tokens"), numpy on the way in and torch in
+the net. Its shape is plain data, known once the encoders are fitted, and enough to build a net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from limpid.core.spec import Spec
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FIELDS = "fields"
+"""Name of the one input in which all columns of a table that emit fields stand side by side."""
+
+
+class FieldsShape(Spec):
+    """Shape of a fields form.
+
+    Args:
+        numbers: a name for each of the F numeric features ("age", "date.year", "date.month_sin").
+        can_miss: for each numeric feature, whether it was missing in a training row.
+        categories: a name for each of the G categorical features.
+        cardinalities: for each of them, the number of codes; codes are 0..cardinality-1, 0 is "missing",
+            1 is "unseen or rare", the rest are known values.
+    """
+
+    form: str = "fields"
+    numbers: tuple[str, ...] = ()
+    can_miss: tuple[bool, ...] = ()
+    categories: tuple[str, ...] = ()
+    cardinalities: tuple[int, ...] = ()
+
+
+class SeqShape(Spec):
+    """Shape of a seq form.
+
+    Args:
+        vocabulary: number of token ids (0 is padding), or None for a seq of vectors.
+        width: D of a seq of vectors, or None for tokens.
+        length: the largest T.
+    """
+
+    form: str = "seq"
+    vocabulary: int | None = None
+    width: int | None = None
+    length: int
+
+
+Shape = FieldsShape | SeqShape
+SHAPES: Mapping[str, type[FieldsShape] | type[SeqShape]] = {"fields": FieldsShape, "seq": SeqShape}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A batch of table rows; a missing number holds 0 and its flag 1."""
+
+    numbers: Tensor  # (B,F) float32
+    missing: Tensor  # (B,F) float32
+    categories: Tensor  # (B,G) int64
+
+    @property
+    def present(self) -> Tensor | None:
+        """(B,) bool, whether the input is there at all; None says always."""
+        return None
+
+
+@dataclass(frozen=True)
+class Seq:
+    """A batch of sequences: `tokens` or `values`, with the mask of what is not padding."""
+
+    mask: Tensor  # (B,T) bool
+    tokens: Tensor | None = None  # (B,T) int64
+    values: Tensor | None = None  # (B,T,D) float32
+
+    @property
+    def present(self) -> Tensor | None:
+        """(B,) bool, whether the sequence holds anything."""
+        return self.mask.any(dim=1)
+
+
+Form = Fields | Seq
+
+
+def assemble(form: str, parts: Mapping[str, Any]) -> Form:
+    """Build a form from its named tensors, without the input's prefix.
+
+    Tokens are padded with 0, so their mask needs no storage of its own.
+    """
+    if form == "fields":
+        return Fields(parts["numbers"], parts["missing"], parts["categories"])
+    assert form == "seq", f"unknown form {form}"
+    if "tokens" in parts:
+        return Seq(mask=parts["tokens"] != 0, tokens=parts["tokens"])
+    return Seq(mask=parts["mask"], values=parts["values"])
