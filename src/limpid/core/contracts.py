@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from limpid.core.forms import Shape
 from limpid.core.repairs import Repairs
@@ -127,11 +127,16 @@ class Metric:
         greater_is_better: its direction.
         compute: (target (N,...), prediction, weight (N,) or None) -> value; the weights are sample weights and may be
             the counts of a bootstrap sample.
+        prepare: the same for S weightings of the same rows at once: (target, prediction) -> (weights (S,N) -> (S,));
+            None has bootstraps call `compute` S times.
     """
 
     name: str
     greater_is_better: bool
     compute: Callable[[np.ndarray, Prediction, np.ndarray | None], float] = field(repr=False)
+    prepare: Callable[[np.ndarray, Prediction], Callable[[np.ndarray], np.ndarray]] | None = field(
+        default=None, repr=False
+    )
 
 
 class Task(Protocol):
@@ -154,8 +159,23 @@ class Task(Protocol):
     def fit(cls, spec: Any, target: pl.DataFrame, weight: np.ndarray | None) -> Self:
         """Learn classes, scales and class weights from training rows; target columns hold no nulls."""
 
-    def encode(self, target: pl.DataFrame) -> np.ndarray:
-        """(N,) int64 classes, (N,K) float32 labels, or (N,R) float32 values in the target's own units."""
+    def encode(
+        self,
+        target: pl.DataFrame,
+        repairs: Repairs | None = None,
+        *,
+        rows: np.ndarray | None = None,
+        unseen: Literal["error", "drop"] = "error",
+    ) -> np.ndarray:
+        """(N,) int64 classes, (N,K) float32 labels, or (N,R) float32 values in the target's own units.
+
+        A cell that is no target of this task (a class never trained, an endless number) is a DataError naming its row
+        (`rows` gives the source row numbers); with unseen="drop" it is counted in `repairs` and its row marked, so
+        that `usable` tells it apart.
+        """
+
+    def usable(self, target: np.ndarray) -> np.ndarray:
+        """(N,) bool: which encoded rows hold a target, false for those that `encode` marked."""
 
     def head(self, width: int, members: int | None) -> nn.Module:
         """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member."""
@@ -178,6 +198,15 @@ class Task(Protocol):
     @property
     def metrics(self) -> list[Metric]:
         """All figures; the first one is the one that training is judged by."""
+
+    def example_loss(self, target: np.ndarray, prediction: Prediction) -> np.ndarray:
+        """(N,) how wrong each answer is: what the hardest rows and the weakest slices are found by."""
+
+    def readable(self, target: np.ndarray) -> list[Any]:
+        """Encoded targets as a person would write them."""
+
+    def figures(self, target: np.ndarray, prediction: Prediction) -> dict[str, Any]:
+        """Aggregated data behind the task's drawings (confusion, curves, residuals), as JSON of bounded size."""
 
     def state(self) -> dict[str, Any]:
         """What was learnt, as JSON."""

@@ -54,6 +54,7 @@ class ColumnFacts:
             .75, .95, .99, 1.
         sorted_share: share of neighbouring numbers or dates that do not go down.
         examples: up to five values as text.
+        notes: what a person should know of the counting, as sentences (day and month could be exchanged).
     """
 
     name: str
@@ -80,6 +81,7 @@ class ColumnFacts:
     quantiles: tuple[float, ...] = ()
     sorted_share: float = 0.0
     examples: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def present(self) -> int:

@@ -1,0 +1,108 @@
+"""The verb `evaluate`: a model's figures on rows that have the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limpid.api.model import Model, load
+from limpid.bundle.model import Model as Bundle
+from limpid.core.contracts import Task
+from limpid.core.errors import DataError
+from limpid.core.names import did_you_mean
+from limpid.core.repairs import Repairs
+from limpid.data.table import Table, open_table
+from limpid.planning.draft import target_values
+
+_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model on some rows.
+
+    Args:
+        metrics: name -> value, None where it is not defined for these rows.
+        rows: number of rows that were used.
+        repairs: what had to be mended.
+    """
+
+    metrics: dict[str, float | None]
+    rows: int
+    repairs: Repairs
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {"metrics": self.metrics, "rows": self.rows}
+
+
+def evaluate(run: str | Path | Model, data: Any, *, net: Any = None) -> Evaluation:
+    """A model's figures on rows that have the target.
+
+    Args:
+        run: a run folder, a bundle, or a loaded model.
+        data: anything that `limpid.train` reads, with the target column.
+        net: the module, for a model that was trained with one of the user's own.
+
+    Raises:
+        LimpidError: the run or the data are wrong.
+    """
+    model = run if isinstance(run, Model) else load(run, net=net)
+    return evaluate_table(model.bundle, open_table(data), Repairs())
+
+
+def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation:
+    """Figures on the rows of a table that have a target; the others are counted.
+
+    Raises:
+        DataError: the target is missing, or holds a class that the model does not know.
+    """
+    repairs.merge(table.repairs)
+    for name in bundle.target:
+        if name not in table.columns:
+            raise DataError(
+                f"{table.name} has no column {name!r}, the target",
+                where=f"columns of {table.name}",
+                expected="the target column beside the inputs",
+                fix=did_you_mean(name, table.columns) + "; limpid predict needs no target",
+            )
+    frame = table.read(list(bundle.target))
+    has = np.ones(frame.height, dtype=bool)
+    cleaned = []
+    for name in bundle.target:
+        values = target_values(frame[name], bundle.targets[name], bundle.task.name, table.name, repairs)
+        has &= values.is_not_null().to_numpy()
+        cleaned.append(values)
+    repairs.add(table.name, "had no target and were left out", int((~has).sum()))
+    rows = np.flatnonzero(has)
+    if len(rows) == 0:
+        raise DataError(
+            "no row has a target",
+            where=f"column {bundle.target[0]} of {table.name}",
+            expected="rows with a target",
+            fix="check that this is the right file",
+        )
+    target = bundle.task.encode(frame.select(cleaned)[rows])
+    columns = list(bundle.encoders.columns)
+    missing = [c for c in columns if c not in table.columns]
+    if missing:
+        bundle.encoders.encode(table.read([]), repairs, where=table.name)  # names the missing columns
+    outputs = np.concatenate(
+        [
+            bundle.raw(
+                bundle.encoders.encode(table.read(columns, rows=rows[n : n + _ROWS]), repairs, where=table.name)
+            )
+            for n in range(0, len(rows), _ROWS)
+        ]
+    )
+    return Evaluation(figures(bundle.task, outputs, target, None), len(rows), repairs)
+
+
+def figures(task: Task, outputs: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, float | None]:
+    """All metrics of a task; None where one is not defined (ROC AUC of a single class)."""
+    prediction = task.predict(outputs)
+    values = {m.name: float(m.compute(target, prediction, weight)) for m in task.metrics}
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,175 @@
+"""What follows the training: calibration, evaluation, the bundle, predictions, the report."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from limpid._version import __version__
+from limpid.api.card import write_card
+from limpid.api.clock import Clock
+from limpid.api.encode import rows_frame
+from limpid.api.evaluate import figures
+from limpid.api.prepare import Prepared, stage
+from limpid.bundle.model import Model as Bundle
+from limpid.core.events import Evaluated, Listener, Noted
+from limpid.core.files import replacing
+from limpid.core.run import RunFolder
+from limpid.core.seeds import derive
+from limpid.data.encoded import Encoded
+from limpid.planning.assemble import Assembled
+from limpid.planning.plan import Plan
+
+_BOOTSTRAP_ROWS = 200_000
+
+
+def finish(
+    prepared: Prepared,
+    plan: Plan,
+    folder: RunFolder,
+    network: Assembled,
+    encoded: dict[str, Encoded],
+    outcome: Any,
+    beside: list[Any],
+    tell: Listener,
+    clock: Clock,
+) -> Path:
+    """Evaluate, save and report; returns the report's path."""
+    draft = prepared.draft
+    task = draft.task
+    network.eval()
+    bundle = Bundle(
+        task=task,
+        targets={n: plan.data.columns[n] for n in plan.data.target},
+        encoders=draft.encoders,
+        network=network,
+        net=plan.net,
+        nets=plan.nets,
+        rows=len(encoded["train"]),
+    )
+    with stage(tell, "evaluate"):
+        held = {name: part for name, part in encoded.items() if name in ("valid", "test")}
+        outputs = {name: bundle.raw(part.arrays) for name, part in held.items()}
+        valid = held["valid"]
+        calibration = task.calibrate(outputs["valid"], _target(valid), valid.weight)
+        metrics = {
+            name: figures(task, outputs[name], _target(part), part.weight) for name, part in held.items()
+        }
+        for name, values in metrics.items():
+            tell(Evaluated(name, plan.net.name, {k: v for k, v in values.items() if v is not None}))
+        for baseline in beside:
+            for part, values in baseline.metrics.items():
+                tell(Evaluated(part, baseline.name, {k: v for k, v in values.items() if v is not None}))
+        judged = "test" if "test" in held else "valid"
+        content = _metrics(prepared, plan, held, outputs, metrics, calibration, outcome, beside, judged)
+        tell(Noted("info", content["verdict"]))
+    bundle.card = write_card(plan, content, prepared.profile)
+    with stage(tell, "save"):
+        bundle.save(folder.model, version=__version__)
+        _write_frames(prepared, folder, bundle, held, outputs)
+    content["seconds"] = round(clock.elapsed, 2)
+    folder.write(folder.metrics, content)
+    with stage(tell, "report"):
+        from limpid.reporting.report import write_report
+
+        report = write_report(folder)
+    return report
+
+
+def _target(part: Encoded) -> np.ndarray:
+    assert part.target is not None
+    return part.target
+
+
+def _metrics(
+    prepared: Prepared,
+    plan: Plan,
+    held: dict[str, Encoded],
+    outputs: dict[str, np.ndarray],
+    metrics: dict[str, dict[str, float | None]],
+    calibration: dict[str, str],
+    outcome: Any,
+    beside: list[Any],
+    judged: str,
+) -> dict[str, Any]:
+    from limpid.evaluation import details, intervals, verdict
+
+    task = prepared.draft.task
+    part = held[judged]
+    prediction = task.predict(outputs[judged])
+    bounds = intervals.bootstrap(
+        task.metrics,
+        _target(part),
+        prediction,
+        part.weight,
+        derive(plan.seed, "bootstrap"),
+        repeats=plan.evaluate.intervals,
+    )
+    compared = {b.name: {"metrics": b.metrics, "seconds": b.seconds, "note": b.note} for b in beside}
+    return {
+        "task": task.name,
+        "target": list(plan.data.target),
+        "net": plan.net.name,
+        "seed": plan.seed,
+        "rows": {name: len(p.rows) for name, p in prepared.draft.parts.items()},
+        "metrics": metrics,
+        "intervals": {judged: {name: list(low_high) for name, low_high in bounds.items()}},
+        "judged": judged,
+        "metric": task.metrics[0].name,
+        "baselines": compared,
+        "verdict": verdict.verdict(task.metrics[0], metrics[judged], bounds, beside, part=judged),
+        "calibration": calibration,
+        "details": details.details(
+            task,
+            outputs[judged],
+            part,
+            prepared.shapes.get("fields"),
+            prepared.draft.encoders.value_of,
+        ),
+        "seconds": 0.0,
+        "epochs": outcome.epochs,
+        "stopped": outcome.stopped,
+        "repairs": prepared.draft.repairs.as_list(),
+        "versions": versions(),
+        "command": "limpid " + " ".join(shlex.quote(a) for a in sys.argv[1:]) if _from_shell() else "limpid.train(...)",
+    }
+
+
+def _from_shell() -> bool:
+    return Path(sys.argv[0]).name in ("limpid", "limpid.exe", "__main__.py") and len(sys.argv) > 1
+
+
+def versions() -> dict[str, str]:
+    """Versions that a run depends on."""
+    import torch
+
+    return {
+        "limpid": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "polars": pl.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }
+
+
+def _write_frames(
+    prepared: Prepared, folder: RunFolder, bundle: Bundle, held: dict[str, Encoded], outputs: dict[str, np.ndarray]
+) -> None:
+    with replacing(folder.rows) as file:
+        rows_frame(prepared.draft.parts).write_parquet(file)
+    frames = []
+    for name, part in held.items():
+        answer = bundle.task.decode(bundle.task.predict(outputs[name]))
+        source = prepared.draft.parts[name]
+        truth = source.target.rename({c: f"target_{c}" for c in source.target.columns})
+        place = pl.DataFrame({"part": [name] * len(part.rows), "row": part.rows})
+        frames.append(pl.concat([place, truth, answer], how="horizontal"))
+    with replacing(folder.predictions) as file:
+        pl.concat(frames, how="vertical_relaxed").write_parquet(file)

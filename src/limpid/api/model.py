@@ -1,0 +1,184 @@
+"""A trained model as Python users hold it: `limpid.load(path)`, `model.predict(frame)`, `model.evaluate(frame)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from limpid.bundle.model import Model as Bundle
+from limpid.core.contracts import Prediction
+from limpid.core.errors import DataError, RequestError
+from limpid.core.names import did_you_mean
+from limpid.core.repairs import Repairs
+from limpid.core.run import find_bundle
+from limpid.data.table import Table, open_table
+
+_ROWS = 65_536
+
+
+class Model:
+    """A trained model.
+
+    Attributes:
+        bundle: the loaded bundle: task, encoders, network.
+        repairs: what had to be mended in the rows of the last call.
+
+    Example:
+        >>> import limpid
+        >>> run = limpid.train("sample:iris", quiet=True, set={"train.epochs": 2})  # doctest: +SKIP
+        >>> run.model.predict({"sepal length (cm)": 5.1, "sepal width (cm)": 3.5,
+        ...     "petal length (cm)": 1.4, "petal width (cm)": 0.2})["prediction"]  # doctest: +SKIP
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.repairs = Repairs()
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.bundle.task.name
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """Names of the target columns."""
+        return self.bundle.target
+
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the columns that the model reads."""
+        return list(self.bundle.encoders.columns)
+
+    def predict(self, data: Any, *, keep: Sequence[str] = ()) -> Any:
+        """Answer for each row.
+
+        Args:
+            data: a frame (polars or pandas), a dictionary of values (one row) or of columns, a path, a 2-D array.
+            keep: columns of the data to put before the answers.
+
+        Returns:
+            As many rows as came in, in their order: a frame of the library that the data came in, or a dictionary
+            for one row given as a dictionary.
+
+        Raises:
+            DataError: a column that the model needs is missing.
+            RequestError: a column to keep does not exist.
+        """
+        self.repairs = Repairs()
+        if isinstance(data, Mapping) and all(_scalar(v) for v in data.values()):
+            frame = pl.DataFrame({str(k): [v] for k, v in data.items()}, strict=False)
+            _, answer = self.bundle.predict_frame(frame, self.repairs)
+            return answer.row(0, named=True)
+        table = open_table(data)
+        answer = predict_table(self.bundle, table, self.repairs, keep)
+        return answer.to_pandas() if _is_pandas(data) else answer
+
+    def predict_proba(self, data: Any) -> Any:
+        """Class probabilities as an (N,K) numpy array, for classification.
+
+        Raises:
+            RequestError: the model does not classify.
+        """
+        if self.task != "classification":
+            raise RequestError(
+                f"a {self.task} model has no class probabilities",
+                where="predict_proba",
+                expected="a classification model",
+                fix="use predict",
+            )
+        self.repairs = Repairs()
+        table = open_table(data)
+        return self.bundle.task.predict(_raw(self.bundle, table, self.repairs)).values
+
+    def evaluate(self, data: Any) -> dict[str, float | None]:
+        """The model's figures on rows that have the target.
+
+        Raises:
+            DataError: the target or an input is missing.
+        """
+        from limpid.api.evaluate import evaluate_table
+
+        self.repairs = Repairs()
+        return evaluate_table(self.bundle, open_table(data), self.repairs).metrics
+
+    def __repr__(self) -> str:
+        return f"<limpid model: {self.task} of {', '.join(self.target)} from {len(self.inputs)} columns, net {self.bundle.net.name}>"
+
+
+def load(path: str | Path, *, net: Any = None) -> Model:
+    """Load a model from a bundle or a run folder; nothing in it can run.
+
+    Args:
+        path: a bundle, or a run folder that holds one.
+        net: the module, for a model that was trained with a module of the user's own.
+
+    Raises:
+        RunError: there is no model.
+        BundleError: it is damaged, hostile or of another version.
+    """
+    return Model(Bundle.load(find_bundle(Path(path)), net=net))
+
+
+def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence[str] = ()) -> pl.DataFrame:
+    """Answers for all rows of a table, in their order.
+
+    Raises:
+        RequestError: a column to keep does not exist.
+        DataError: a column that the model needs is missing.
+    """
+    for name in keep:
+        if name not in table.columns:
+            raise RequestError(
+                f"{table.name} has no column {name!r}",
+                where=f"--keep {name}",
+                expected=f"one of its {len(table.columns)} columns",
+                fix=did_you_mean(name, table.columns),
+            )
+    repairs.merge(table.repairs)
+    answers = []
+    needed = [n for n in table.columns if n in bundle.encoders.columns or n in keep]
+    for frame in table.chunks(needed, _ROWS):
+        _, answer = bundle.predict_frame(frame, repairs, where=table.name)
+        kept = frame.select(keep)
+        answers.append(pl.concat([kept, _apart(answer, keep)], how="horizontal") if keep else answer)
+    if not answers:
+        raise DataError(
+            "there are no rows to predict",
+            where=table.name,
+            expected="at least one row",
+            fix="check that this is the right file",
+        )
+    return pl.concat(answers)
+
+
+def _apart(answer: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
+    """Answer columns whose names do not clash with kept ones."""
+    return answer.rename({c: f"{c}_model" for c in answer.columns if c in keep})
+
+
+def _raw(bundle: Bundle, table: Table, repairs: Repairs) -> Any:
+    import numpy as np
+
+    needed = [n for n in table.columns if n in bundle.encoders.columns]
+    return np.concatenate(
+        [
+            bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name))
+            for frame in table.chunks(needed, _ROWS)
+        ]
+    )
+
+
+def answers_of(prediction: Prediction) -> int:
+    """Number of rows of a prediction."""
+    return len(prediction.values)
+
+
+def _scalar(value: Any) -> bool:
+    return value is None or isinstance(value, (str, bytes, bool, int, float)) or not hasattr(value, "__len__")
+
+
+def _is_pandas(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "pandas"

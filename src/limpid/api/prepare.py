@@ -1,0 +1,263 @@
+"""The way from a request to a plan and encoded data: what `train` and `plan` have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from limpid._version import __version__
+from limpid.api.encode import encode_part
+from limpid.api.request import Request
+from limpid.core.contracts import Reasons, Size
+from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
+from limpid.core.forms import Shape
+from limpid.core.seeds import derive
+from limpid.core.spec import AUTO, parse
+from limpid.data.encoded import Encoded
+from limpid.data.profile import profile
+from limpid.data.table import Table
+from limpid.planning.assemble import Assembled, build
+from limpid.planning.draft import Draft, decide_data
+from limpid.planning.networks import plan_nets, read_nets
+from limpid.planning.plan import Component, EvaluateSpec, Plan
+from limpid.planning.train_plan import Pace, plan_training
+from limpid.planning.train_spec import TrainSpec
+from limpid.training.measure import flops, machine_key
+from limpid.training.pace import measure_pace
+
+_PACE_ROWS = 8_192
+_COMPARED_ROWS = 300_000
+
+
+@contextmanager
+def stage(tell: Listener, name: str, detail: str = "") -> Iterator[None]:
+    """Say when a stage begins and ends."""
+    start = time.monotonic()
+    tell(StageStarted(name, detail))
+    yield
+    tell(StageEnded(name, time.monotonic() - start))
+
+
+@dataclass
+class Prepared:
+    """Data that were looked at, and the nets that will read them."""
+
+    request: Request
+    draft: Draft
+    profile: dict[str, Any]
+    nets: dict[str, Component]
+    advice: dict[str, Any]
+    advice_reasons: Reasons
+    because: Reasons
+    evaluate: EvaluateSpec
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Part -> number of its rows."""
+        return {name: len(part.rows) for name, part in self.draft.parts.items()}
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Input name -> shape."""
+        return self.draft.encoders.shapes()
+
+    def build(self) -> Assembled:
+        """The network with its first weights, which follow from the seed alone."""
+        names = list(self.nets)
+        return build(
+            self.nets[names[0]],
+            {n: self.nets[n] for n in names[1:]},
+            self.shapes,
+            self.draft.encoders.inputs,
+            self.draft.task,
+            seed=derive(self.draft.seed, "weights"),
+            module=self.request.module,
+        )
+
+
+def prepare(request: Request, tell: Listener) -> Prepared:
+    """Look at the data and decide everything but the training.
+
+    Raises:
+        LimpidError: the request or the data are wrong.
+    """
+    with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
+        draft = decide_data(
+            request.tables,
+            request.settings,
+            target=request.target,
+            task=request.task,
+            seed=request.seed,
+            source=request.source,
+        )
+    with stage(tell, "profile"):
+        found = look_closely(draft)
+        for leak in found.get("leaks", []):
+            if leak.get("level") in ("warning", "fault", "look"):
+                tell(Noted(leak["level"], f"leak suspect: {leak.get('evidence') or leak.get('what')}"))
+    inputs = draft.encoders.inputs
+    seconds = training_seconds(request, len(draft.parts["train"].rows))
+    size = Size(
+        rows=len(draft.parts["train"].rows),
+        outputs=draft.task.outputs,
+        task=draft.task.name,
+        seconds=seconds,
+        flops_per_second=flops("fp32", 0),
+    )
+    nets, because, advice, advice_reasons = plan_nets(
+        read_nets(request.settings, inputs),
+        draft.encoders.shapes(),
+        inputs,
+        size,
+        external=request.module is not None,
+    )
+    evaluate = parse(EvaluateSpec, request.settings.get("evaluate") or {}, where="evaluate")
+    return Prepared(request, draft, found, nets, advice, advice_reasons, {**draft.because, **because}, evaluate)
+
+
+def look_closely(draft: Draft) -> dict[str, Any]:
+    """The profile of training rows; the other parts are only compared with them for copies, which decides nothing."""
+    because = {name: draft.because.get(f"data.columns.{name}", "") for name in draft.data.columns}
+    rows = {name: len(part.rows) for name, part in draft.parts.items()}
+    frame, parts = draft.sample, None
+    if sum(rows.values()) <= _COMPARED_ROWS:
+        names = list(draft.data.columns)
+        frames = [part.table.read(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
+        named = [np.full(rows[n], n) for n, part in draft.parts.items() if _has(part.table, names)]
+        if len({tuple(f.schema.items()) for f in frames}) == 1:
+            frame, parts = pl.concat(frames), np.concatenate(named)
+    return profile(
+        frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, parts=parts, seed=draft.seed
+    )
+
+
+def _has(table: Table, names: list[str]) -> bool:
+    return set(names) <= set(table.columns)
+
+
+def training_seconds(request: Request, rows: int) -> float | None:
+    """Time for the training loop under the budget: what is left after looking, baselines, evaluation and report."""
+    left = request.clock.left
+    if left is None:
+        return None
+    assert request.clock.budget is not None
+    return max(1.0, left - reserve(request.clock.budget, rows) - 0.1 * request.clock.budget)
+
+
+def reserve(budget: float, rows: int) -> float:
+    """Seconds kept for what follows the training: evaluation, saving, report."""
+    return min(0.4 * budget, 2.5 + 0.04 * budget + rows * 4e-6)
+
+
+def encode(
+    prepared: Prepared, tell: Listener, folder: Path | None, *, most: int | None = None
+) -> dict[str, Encoded]:
+    """Encode all parts, or the first `most` rows of each."""
+    draft = prepared.draft
+    encoded = {}
+    with stage(tell, "encode", f"{sum(len(p.rows) for p in draft.parts.values()):,} rows"):
+        for name, part in draft.parts.items():
+            encoded[name] = encode_part(
+                part if most is None else part.head(most),
+                draft.encoders,
+                draft.task,
+                draft.repairs,
+                None if folder is None else folder / name,
+                draft.data.resident_bytes,
+            )
+    for repair in draft.repairs:
+        tell(Noted("look", f"{repair.where}: {repair.count:,} {repair.what}"))
+    return encoded
+
+
+def finish_plan(
+    prepared: Prepared, train: Encoded, tell: Listener
+) -> tuple[Plan, float]:
+    """Measure the machine's pace with this network and fill in the training.
+
+    Returns:
+        the plan, and the expected seconds of the training loop.
+    """
+    request, draft = prepared.request, prepared.draft
+    asked = parse(TrainSpec, request.settings.get("train") or {}, where="train")
+    rows = prepared.sizes["train"]
+    seconds = None
+    if request.clock.budget is not None:
+        seconds = max(0.5, (request.clock.left or 0.0) - reserve(request.clock.budget, rows))
+    pace = Pace({"fp32": 1.0}, 0.0, 1)
+    if asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
+        pace = _pace(prepared, asked, train, request.device)
+    spec, reasons, expected = plan_training(
+        asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds
+    )
+    because = {**prepared.because, **{f"train.{field}": reason for field, reason in reasons.items()}}
+    old = request.settings.get("because") or {}
+    because.update({p: str(r) for p, r in old.items() if because.get(p, "as asked") == "as asked" or request.replay})
+    names = list(prepared.nets)
+    plan = Plan(
+        limpid=__version__,
+        seed=draft.seed,
+        budget_seconds=request.clock.budget,
+        data=draft.data,
+        split=draft.split,
+        task=Component(name=draft.task.name, settings=draft.task.spec.model_dump(mode="json")),
+        net=prepared.nets[names[0]],
+        nets={n: prepared.nets[n] for n in names[1:]},
+        train=spec,
+        evaluate=prepared.evaluate,
+        machine={"key": machine_key(), "device": request.device, "seconds_expected": round(expected, 1)},
+        because=because,
+    )
+    for path, reason in because.items():
+        tell(Decided(path, value_at(plan.as_dict(), path), reason))
+    return plan, expected
+
+
+def _pace(
+    prepared: Prepared, asked: TrainSpec, train: Encoded, device: str
+) -> Pace:
+    rows = np.arange(min(len(train), _PACE_ROWS))
+    model = prepared.build()
+    sample = train.take(rows)
+    guess, _, _ = plan_training(
+        asked, prepared.advice, prepared.advice_reasons, rows=prepared.sizes["train"], pace=Pace({"fp32": 1.0}, 0.0, 1), seconds=None
+    )
+    return measure_pace(
+        model,
+        prepared.draft.task,
+        sample,
+        guess,
+        asked_precision=asked.precision,
+        asked_threads=asked.threads,
+        valid_rows=prepared.sizes.get("valid", 0),
+        device=device,
+        signature=str({n: c.as_dict() for n, c in prepared.nets.items()})
+        + str({n: s.model_dump() for n, s in prepared.shapes.items()}),
+    )
+
+
+def value_at(tree: Mapping[str, Any], path: str) -> Any:
+    """The value at a dotted path of a plan; column names may hold dots. None where it has none of its own.
+
+    Example:
+        >>> value_at({"train": {"lr": 0.1}}, "train.lr")
+        0.1
+    """
+    node: Any = tree
+    rest = path
+    while rest:
+        if not isinstance(node, Mapping):
+            return None
+        fit = max((k for k in map(str, node) if rest == k or rest.startswith(k + ".")), key=len, default=None)
+        if fit is None:
+            return None
+        node = node[fit]
+        rest = rest[len(fit) + 1 :]
+    return node

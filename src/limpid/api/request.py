@@ -1,0 +1,186 @@
+"""What one call of `train` or `plan` asks for, brought into one form."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from limpid.api.clock import Clock
+from limpid.core.errors import RequestError
+from limpid.core.names import did_you_mean
+from limpid.core.run import RunFolder
+from limpid.data.table import Table, open_table
+from limpid.planning.settings import merge, parse_sets, read_recipe, seconds
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass
+class Request:
+    """A call, with its recipe, its options and its `--set`s laid on one another.
+
+    Args:
+        tables: train, and valid and test where files were given.
+        source: how the user named each table.
+        settings: the joint settings tree.
+        target, task: as asked, or None.
+        module: the user's own module or a callable that makes one, or None.
+        seed: of the run.
+        device: cpu or cuda.
+        clock: wall time since the start, and the budget.
+        replay: whether the settings are a whole plan of an earlier run.
+        loss, metric: the user's own.
+    """
+
+    tables: dict[str, Table]
+    source: dict[str, str]
+    settings: dict[str, Any]
+    target: str | Sequence[str] | None
+    task: str | None
+    module: Any
+    seed: int
+    device: str
+    clock: Clock
+    replay: bool
+    loss: Callable[..., Any] | None = None
+    metric: Any = None
+
+
+def read_request(
+    data: Any,
+    *,
+    target: str | Sequence[str] | None,
+    task: str | None,
+    valid: Any,
+    test: Any,
+    net: Any,
+    budget: str | float | None,
+    device: str | None,
+    seed: int | None,
+    sets: Mapping[str, Any] | Sequence[str] | None,
+    recipe: str | Path | None,
+    folder: RunFolder | None,
+    loss: Callable[..., Any] | None = None,
+    metric: Any = None,
+    started: float | None = None,
+) -> Request:
+    """Bring the options of a call into one form.
+
+    Args:
+        folder: the run folder to go on with, where its plan is to be replayed.
+        started: `time.monotonic()` of the first instruction.
+
+    Raises:
+        LimpidError: an option is wrong, or the data cannot be read.
+    """
+    settings: dict[str, Any] = {}
+    replay = False
+    if recipe is not None:
+        settings = read_recipe(Path(recipe))
+    if folder is not None and folder.plan.is_file():
+        settings = read_recipe(folder.plan)
+        replay = True
+    asked = parse_sets(sets)
+    if isinstance(asked.get("net"), str):
+        asked["net"] = {"name": asked["net"]}
+    if isinstance(settings.get("net"), str):
+        settings["net"] = {"name": settings["net"]}
+    module = None
+    if isinstance(net, str):
+        asked = merge(asked, {"net": {"name": net}})
+    elif net is not None:
+        module = net
+    new_net = (asked.get("net") or {}).get("name")
+    if new_net and new_net != (settings.get("net") or {}).get("name"):
+        settings.pop("net", None)  # the settings of one net mean nothing to another
+    settings = merge(settings, asked)
+    if budget is None and settings.get("budget_seconds") is not None and not replay:
+        budget = settings["budget_seconds"]
+    planned = settings.get("data") or {}
+    data = _given(data, planned.get("source"), "DATA", "DATA, such as people.csv or sample:iris")
+    valid = valid if valid is not None else planned.get("valid")
+    test = test if test is not None else planned.get("test")
+    given = {"train": data, **({"valid": valid} if valid is not None else {}), **({"test": test} if test is not None else {})}
+    options = {"train": "DATA", "valid": "--valid", "test": "--test"}
+    tables = {part: open_table(value, what=options[part]) for part, value in given.items()}
+    if target is None and not planned.get("target") and isinstance(data, str) and data.startswith("sample:"):
+        target = _sample_target(data)
+    return Request(
+        tables=tables,
+        source={("source" if part == "train" else part): name_of(value) for part, value in given.items()},
+        settings=settings,
+        target=target,
+        task=task,
+        module=module,
+        seed=seed if seed is not None else _whole(settings.get("seed", 0)),
+        device=choose_device(device),
+        clock=Clock(time.monotonic() if started is None else started, seconds(budget)),
+        replay=replay,
+        loss=loss,
+        metric=metric,
+    )
+
+
+def _given(data: Any, planned: Any, where: str, expected: str) -> Any:
+    if data is not None:
+        return data
+    if planned and not str(planned).startswith("<"):
+        return str(planned)
+    raise RequestError("no data were named", where=where, expected=expected, fix="limpid train DATA --target COLUMN")
+
+
+def name_of(data: Any) -> str:
+    """How data are named in a plan: a path as it was written, otherwise what they are."""
+    if isinstance(data, (str, Path)):
+        return str(data)
+    return f"<{type(data).__module__.partition('.')[0]} {type(data).__name__}>"
+
+
+def _sample_target(data: str) -> str | None:
+    from limpid.data.samples import SAMPLES
+
+    sample = SAMPLES.get(data.removeprefix("sample:"))
+    if sample is None:
+        return None
+    chosen = sample.target
+    return chosen if isinstance(chosen, str) else ",".join(chosen)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 63:
+        raise RequestError(
+            f"the seed cannot be {value!r}", where="seed", expected="a whole number of 0 or more", fix="use --seed 0"
+        )
+    return value
+
+
+def choose_device(asked: str | None) -> str:
+    """cpu or cuda; `auto` takes a GPU where torch sees one.
+
+    Raises:
+        RequestError: the device does not exist here.
+    """
+    if asked is not None and asked not in DEVICES:
+        raise RequestError(
+            f"there is no device {asked!r}",
+            where="--device",
+            expected=f"one of {', '.join(DEVICES)}",
+            fix=did_you_mean(asked, DEVICES),
+        )
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise RequestError(
+            "torch sees no GPU here",
+            where="--device cuda",
+            expected="a machine with an NVIDIA GPU and a CUDA build of torch",
+            fix="use --device cpu, or see limpid doctor",
+        )
+    return "cpu"

@@ -1,0 +1,257 @@
+"""The verb `train`: from raw data to a run folder with a model and a report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limpid.api.finish import finish
+from limpid.api.prepare import Prepared, encode, finish_plan, prepare, reserve, stage
+from limpid.api.request import Request, read_request
+from limpid.api.run import Run
+from limpid.core.errors import RequestError, RunError
+from limpid.core.events import Listener, Noted, RunEnded, broadcast
+from limpid.core.run import RunFolder, new_name
+from limpid.core.seeds import derive, generator
+from limpid.data.encoded import Encoded
+from limpid.planning.assemble import Assembled, describe
+from limpid.planning.plan import Plan, write_plan
+
+_PREPARE_ROWS = 50_000
+
+
+def train(
+    data: Any = None,
+    *,
+    target: str | Sequence[str] | None = None,
+    task: str | None = None,
+    valid: Any = None,
+    test: Any = None,
+    net: Any = None,
+    budget: str | float | None = None,
+    device: str | None = None,
+    out: str | Path | None = None,
+    seed: int | None = None,
+    set: Mapping[str, Any] | Sequence[str] | None = None,  # noqa: A002 - the option's name
+    recipe: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    listen: Listener | None = None,
+    loss: Callable[..., Any] | None = None,
+    metric: Any = None,
+    started: float | None = None,
+) -> Run:
+    """Train a model and write a run folder.
+
+    Args:
+        data: a path, a glob, `sample:NAME`, a frame (polars or pandas), a 2-D array, a dictionary of columns.
+        target: the column to predict, or several.
+        task: classification or regression; chosen from the target by default.
+        valid, test: further data of the same columns; cut from `data` by default.
+        net: a name of the catalogue, a torch.nn.Module, or a callable that makes one from the width of its input.
+        budget: wall time for everything, such as "60s"; trains until it stops improving by default.
+        device: cpu or cuda; chosen by default.
+        out: the run folder; a new one under runs/ by default.
+        seed: of everything random.
+        set: settings by dotted path, {"train.lr": 0.01} or ["train.lr=0.01"].
+        recipe: a plan.yaml to replay, or a part of one.
+        resume: start, continue or return the run in `out`.
+        quiet: no progress on stderr.
+        listen: hears every event.
+        loss: the user's own, (outputs (B,K), target) -> (B,).
+        metric: the user's own, a `limpid.Metric`; training is judged by it.
+        started: `time.monotonic()` of the first instruction, for the budget.
+
+    Raises:
+        LimpidError: the request or the data are wrong, or the training cannot go on.
+
+    Example:
+        >>> import limpid
+        >>> run = limpid.train("sample:iris", budget="20s", quiet=True)  # doctest: +SKIP
+    """
+    if resume and out is None:
+        raise RequestError(
+            "--resume needs the run to go on with",
+            where="--resume",
+            expected="--out with the run folder",
+            fix="add --out runs/NAME",
+        )
+    folder = RunFolder(Path(out)) if out is not None else None
+    if folder is not None and resume and folder.finished:
+        return Run(folder.path)
+    old = folder if folder is not None and resume else None
+    if old is not None and data is None and not old.plan.is_file() and recipe is None:
+        raise RunError(
+            "there is no plan to go on with, and no data were named",
+            where=f"--out {old.path}",
+            expected="a run folder with plan.yaml, or DATA",
+            fix="name the data as in the first call",
+        )
+    request = read_request(
+        data,
+        target=target,
+        task=task,
+        valid=valid,
+        test=test,
+        net=net,
+        budget=budget,
+        device=device,
+        seed=seed,
+        sets=set,
+        recipe=recipe,
+        folder=old,
+        loss=loss,
+        metric=metric,
+        started=started,
+    )
+    if folder is None:
+        folder = RunFolder(Path("runs") / new_name(_word(request)))
+    folder.open_new(resume=resume)
+    try:
+        listeners: list[Listener] = [folder.hear]
+        if not quiet:
+            from limpid.training.progress import Progress
+
+            listeners.append(Progress())
+        if listen is not None:
+            listeners.append(listen)
+        tell = broadcast(*listeners)
+        _run(request, folder, tell, resume=resume)
+    finally:
+        folder.close()
+    return Run(folder.path)
+
+
+def _word(request: Request) -> str:
+    given = request.target if request.target is not None else (request.settings.get("data") or {}).get("target")
+    if given is None:
+        return "run"
+    return given if isinstance(given, str) else "-".join(map(str, given))
+
+
+def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
+    from limpid.evaluation import baselines
+    from limpid.training.supervised import fit
+
+    prepared = prepare(request, tell)
+    folder.write(folder.profile, prepared.profile)
+    scratch = folder.path / "encoded"
+    encoded = encode(prepared, tell, scratch)
+    train_part, valid_part = encoded["train"], encoded.get("valid")
+    if valid_part is None:
+        raise RequestError(
+            "there are no validation rows",
+            where="split.valid",
+            expected="a share above 0, or a file for --valid",
+            fix="leave split.valid out, or add --valid FILE",
+        )
+    beside: list[Any] = []
+    if prepared.evaluate.baselines:
+        with stage(tell, "baselines"):
+            budget = request.clock.budget
+            beside = baselines.run(
+                train_part,
+                valid_part,
+                encoded.get("test"),
+                prepared.draft.task,
+                prepared.shapes.get("fields"),
+                None if budget is None else min(0.15 * budget, 0.5 * (request.clock.left or 0.0)),
+                derive(prepared.draft.seed, "baselines"),
+            )
+    with stage(tell, "plan"):
+        plan, expected = finish_plan(prepared, train_part, tell)
+        plan = _settle_rate(plan, prepared, train_part, tell)
+        write_plan(plan, folder.plan)
+    if request.clock.budget is None:
+        tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
+    model = prepare_model(prepared, train_part)
+    folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
+    left = None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
+    outcome = fit(
+        model,
+        prepared.draft.task,
+        train_part,
+        valid_part,
+        plan.train,
+        seed=derive(plan.seed, "training"),
+        device=request.device,
+        folder=folder.checkpoint,
+        resume=resume,
+        tell=tell,
+        deadline=left,
+        loss=request.loss,
+        metric=request.metric,
+    )
+    if outcome.stopped == "interrupted":
+        raise KeyboardInterrupt
+    report = finish(prepared, plan, folder, model.cpu(), encoded, outcome, beside, tell, request.clock)
+    shutil.rmtree(scratch, ignore_errors=True)
+    tell(RunEnded(request.clock.elapsed, str(report)))
+
+
+def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
+    """The network with its first weights, having looked once at training examples."""
+    import torch
+
+    model = prepared.build()
+    rows = np.arange(len(train_part))
+    if len(rows) > _PREPARE_ROWS:
+        rows = np.sort(generator(prepared.draft.seed, "prepare").choice(rows, _PREPARE_ROWS, replace=False))
+    part = train_part.take(rows)
+    assert part.target is not None
+    batch = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in part.arrays.items()}
+    target = prepared.draft.task.prepare_target(torch.from_numpy(np.ascontiguousarray(part.target)))
+    torch.manual_seed(derive(prepared.draft.seed, "prepare"))
+    model.prepare(batch, target)
+    return model
+
+
+def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[str, Any]:
+    import torch
+
+    part = train_part.take(np.arange(min(2, len(train_part))))
+    batch = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in part.arrays.items()}
+    details = {}
+    for name, shape in prepared.shapes.items():
+        if name == "fields":
+            details[name] = f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"  # type: ignore[union-attr]
+        else:
+            details[name] = f"up to {shape.length} tokens"  # type: ignore[union-attr]
+    return describe(model, batch, details)
+
+
+def _settle_rate(plan: Plan, prepared: Prepared, train_part: Encoded, tell: Listener) -> Plan:
+    """Replace `train.lr: range` by what the range test finds."""
+    if plan.train.lr != "range":
+        return plan
+    from limpid.training.lr_range import lr_range
+
+    found = lr_range(
+        lambda: prepare_model(prepared, train_part),
+        prepared.draft.task,
+        train_part,
+        plan.train,
+        seed=derive(plan.seed, "range"),
+        device=prepared.request.device,
+        loss=prepared.request.loss,
+    )
+    reason = f"learning-rate range test: the loss fell fastest near {found.suggested:.2g} (Smith 2017)"
+    tell(Noted("info", reason))
+    return plan.model_copy(
+        update={
+            "train": plan.train.with_(lr=found.suggested),
+            "because": {**plan.because, "train.lr": reason},
+        }
+    )
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+

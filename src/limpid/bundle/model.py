@@ -1,0 +1,258 @@
+"""A trained model in memory: from raw rows to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from limpid.bundle import format as layout
+from limpid.core.contracts import Prediction, Task
+from limpid.core.errors import BundleError, LimpidError, RequestError
+from limpid.core.files import dump_json, load_json
+from limpid.core.forms import SHAPES, Shape
+from limpid.core.repairs import Repairs
+from limpid.core.schema import ColumnSpec
+from limpid.core.spec import Spec, parse
+from limpid.planning.assemble import Assembled, build
+from limpid.planning.encoders import Arrays, Encoders
+from limpid.planning.plan import Component
+from limpid.tasks import CATALOGUE as TASKS
+
+_BATCH = 4096
+_SPEC_KEYS = {"task", "target", "net", "nets", "forms", "shapes", "rows"}
+
+
+@dataclass
+class Model:
+    """What a bundle holds.
+
+    Args:
+        task: fitted task, calibrated.
+        targets: the target columns, and how each is read.
+        encoders: fitted encoders of the input columns.
+        network: the assembled network, in eval mode.
+        net, nets: which nets it is made of.
+        rows: number of training rows.
+        card: the model card, Markdown.
+    """
+
+    task: Task
+    targets: dict[str, ColumnSpec]
+    encoders: Encoders
+    network: Assembled
+    net: Component
+    nets: dict[str, Component]
+    rows: int
+    card: str = ""
+
+    @property
+    def target(self) -> tuple[str, ...]:
+        """Names of the target columns."""
+        return tuple(self.targets)
+
+    # -- prediction ---------------------------------------------------------------------------------------------
+
+    def raw(self, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH) -> np.ndarray:
+        """(N,K) or (N,M,K) raw outputs of encoded rows, float32.
+
+        Args:
+            arrays: "INPUT.PART" -> array of N rows, resident or memory-mapped.
+            batch: rows at a time.
+        """
+        return forward(self.network, arrays, batch=batch)
+
+    def predict_frame(self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA") -> tuple[Prediction, pl.DataFrame]:
+        """The answers for raw rows, as arrays and as the columns of `limpid predict`.
+
+        Raises:
+            DataError: the rows lack a column that the model needs.
+        """
+        prediction = self.task.predict(self.raw(self.encoders.encode(frame, repairs, where=where)))
+        return prediction, self.task.decode(prediction)
+
+    # -- saving and loading -------------------------------------------------------------------------------------
+
+    def save(self, folder: Path, *, version: str) -> None:
+        """Write the bundle.
+
+        Args:
+            folder: the bundle's folder; an older bundle in it is replaced.
+            version: of limpid.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        from safetensors.torch import save
+
+        spec = {
+            "task": {"name": self.task.name, **self.task.spec.model_dump(mode="json")},
+            "target": {name: column.model_dump(mode="json") for name, column in self.targets.items()},
+            "net": self.net.as_dict(),
+            "nets": {name: net.as_dict() for name, net in self.nets.items()},
+            "forms": self.encoders.inputs,
+            "shapes": {name: shape.model_dump(mode="json") for name, shape in self.encoders.shapes().items()},
+            "rows": self.rows,
+        }
+        encoders = {"columns": self.encoders.state(), "task": self.task.state()}
+        tensors = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
+        broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
+        assert not broken, f"weights that are not finite reached the bundle: {broken}"
+        layout.write(
+            folder,
+            layout.pack(
+                {
+                    "spec.json": dump_json(spec).encode(),
+                    "encoders.json": dump_json(encoders, indent=None).encode(),
+                    "weights.safetensors": save(tensors),
+                    "card.md": self.card.encode(),
+                },
+                version,
+            ),
+        )
+
+    @classmethod
+    def load(cls, folder: Path, *, net: Any = None) -> Self:
+        """Read a bundle of unknown origin; nothing in it can run.
+
+        Args:
+            folder: the bundle's folder.
+            net: the user's own module, for a model that was trained with one.
+
+        Raises:
+            BundleError: it is damaged, hostile or of another version.
+            RequestError: it needs the user's own module.
+        """
+        _, members = layout.read(folder)
+        where = str(folder)
+        spec = load_json(members["spec.json"], BundleError, where=f"{where}/spec.json")
+        fitted = load_json(members["encoders.json"], BundleError, where=f"{where}/encoders.json")
+        if not isinstance(spec, dict) or set(spec) != _SPEC_KEYS:
+            raise layout.refuse("spec.json has other keys than it should", f"{where}/spec.json")
+        if not isinstance(fitted, dict) or set(fitted) != {"columns", "task"}:
+            raise layout.refuse("encoders.json has other keys than it should", f"{where}/encoders.json")
+        try:
+            task = _load_task(spec["task"], fitted["task"])
+            encoders = Encoders.from_state(fitted["columns"])
+            chosen, others = _component(spec["net"]), {n: _component(c) for n, c in _mapping(spec["nets"]).items()}
+            if chosen.name == "external" and net is None:
+                raise RequestError(
+                    "this model was trained with a module of the user's own, which a bundle does not hold",
+                    where=where,
+                    expected="the module, from Python",
+                    fix="limpid.load(path, net=module)",
+                )
+            shapes = {n: _shape(s) for n, s in _mapping(spec["shapes"]).items()}
+            if shapes != encoders.shapes() or spec["forms"] != encoders.inputs:
+                raise layout.refuse("spec.json and encoders.json disagree", where)
+            network = _rebuild(chosen, others, shapes, encoders.inputs, task, members["weights.safetensors"], net, where)
+            targets = {
+                str(n): parse(ColumnSpec, _mapping(c), where=f"target {n}") for n, c in _mapping(spec["target"]).items()
+            }
+            rows = int(spec["rows"])
+        except (BundleError, RequestError):
+            raise
+        except LimpidError as error:
+            raise layout.refuse(error.what, where) from error
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, AssertionError) as error:
+            raise layout.refuse(f"its parts do not fit together ({type(error).__name__})", where) from error
+        return cls(task, targets, encoders, network, chosen, others, rows, members["card.md"].decode(errors="replace"))
+
+
+def forward(network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH) -> np.ndarray:
+    """Raw outputs of a network in eval mode for encoded rows, float32, batch by batch."""
+    rows = len(next(iter(arrays.values())))
+    pieces: list[np.ndarray] = []
+    with torch.inference_mode():
+        for start in range(0, max(rows, 1), batch):
+            part = {
+                name: torch.from_numpy(np.ascontiguousarray(array[start : start + batch]))
+                for name, array in arrays.items()
+            }
+            pieces.append(network(part).float().numpy())
+    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict) or len(value) > 10_000:
+        raise layout.refuse("a part that should be a mapping is none", "spec.json")
+    return value
+
+
+def _component(value: Any) -> Component:
+    flat = _mapping(value)
+    return Component(name=str(flat["name"]), settings={k: v for k, v in flat.items() if k != "name"})
+
+
+def _shape(value: Any) -> Shape:
+    flat = _mapping(value)
+    kind = SHAPES.get(str(flat.get("form")))
+    if kind is None:
+        raise layout.refuse("spec.json names a form that does not exist", "spec.json")
+    return parse(kind, flat, where="shapes")
+
+
+def _load_task(value: Any, state: Any) -> Task:
+    flat = _mapping(value)
+    kind = TASKS.load(str(flat["name"]), where="task")
+    spec: Spec = parse(kind.Spec, {k: v for k, v in flat.items() if k != "name"}, where="task")
+    task: Task = kind.from_state(spec, _mapping(state))
+    return task
+
+
+def _rebuild(
+    net: Component,
+    nets: Mapping[str, Component],
+    shapes: Mapping[str, Shape],
+    forms: Mapping[str, str],
+    task: Task,
+    weights: bytes,
+    module: Any,
+    where: str,
+) -> Assembled:
+    """Build the network without memory for its weights, compare every name, shape and type, then put the weights in.
+
+    A spec that asks for a gigantic network therefore costs nothing: its shapes do not match the weights at hand.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors = load(weights)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise layout.refuse("the weights cannot be read", f"{where}/weights.safetensors") from error
+    if module is not None:
+        network = build(net, nets, shapes, forms, task, seed=0, module=module)
+    else:
+        with torch.device("meta"):
+            network = build(net, nets, shapes, forms, task, seed=0)
+    own = network.state_dict()
+    if set(own) != set(tensors):
+        raise layout.refuse("the weights are those of another network", f"{where}/weights.safetensors")
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape or tensor.dtype != own[name].dtype:
+            raise layout.refuse(f"the weight {name[:100]} has another shape or type", f"{where}/weights.safetensors")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise layout.refuse(f"the weight {name[:100]} is not finite", f"{where}/weights.safetensors")
+    network.load_state_dict(tensors, assign=module is None)
+    stray = [n for n, b in network.named_buffers() if b.is_meta] + [n for n, p in network.named_parameters() if p.is_meta]
+    assert not stray, f"tensors that no bundle fills: {stray}"
+    network.requires_grad_(False)
+    return network.eval()
+
+
+def batches(frame: pl.DataFrame, rows: int) -> Iterator[pl.DataFrame]:
+    """A frame in slices of at most `rows` rows; one empty slice for an empty frame."""
+    for start in range(0, max(frame.height, 1), rows):
+        yield frame.slice(start, rows)
+
+
+def tensors_of(arrays: Arrays, index: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+    """Some encoded rows as a batch."""
+    return {name: torch.from_numpy(np.ascontiguousarray(array[index])) for name, array in arrays.items()}

@@ -1,0 +1,33 @@
+"""`limpid predict`: a model's answers for new rows, in their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limpid.cli import options
+
+
+def predict(
+    run: options.RunPath,
+    data: options.Data,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Where the answers go; the suffix says the format (.csv, .tsv, .parquet, .jsonl, .arrow).",
+            show_default=False,
+        ),
+    ],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COL", help="A column of DATA to write as well; repeatable.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a model's answers for new rows, in their order."""
+    from limpid import api
+
+    api.predict(str(run), data, out=str(out), keep=tuple(keep or ()))

@@ -1,0 +1,264 @@
+"""What every source of rows offers: named columns, a number of rows, reading by column, by row and in chunks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+import numpy as np
+import polars as pl
+
+from limpid.core.errors import DataError
+from limpid.core.names import did_you_mean
+from limpid.core.repairs import Repairs
+
+BLANKS = " \t\r\n\f\v\u00a0\ufeff"
+"""What is taken off both ends of a text cell."""
+
+_CELLS_PER_CHUNK = 16 << 20
+_ROWS_PER_HASH = 1 << 16
+
+
+class Table(ABC):
+    """Rows under named columns, wherever they stand.
+
+    Text cells come without surrounding blanks; a cell that is empty, or a float that is not a number, is null.
+
+    Args:
+        name: what messages call it: the path as the user gave it, or "frame".
+        columns: the names, all different.
+        rows: how many rows there are.
+        repairs: what was mended while reading.
+        notes: what was found out about how the table is written, one sentence each.
+    """
+
+    def __init__(
+        self, name: str, columns: Sequence[str], rows: int, repairs: Repairs, notes: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.columns = tuple(columns)
+        self.rows = rows
+        self.repairs = repairs
+        self.notes = tuple(notes)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, rows={self.rows}, columns={len(self.columns)})"
+
+    def __len__(self) -> int:
+        return self.rows
+
+    @property
+    @abstractmethod
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The type of each column; text files give String throughout."""
+
+    @abstractmethod
+    def digest(self) -> str:
+        """A sha256 in hexadecimal that identifies the content: of a file its bytes, of a frame its names and values."""
+
+    @abstractmethod
+    def _pieces(self, columns: Sequence[str], start: int, stop: int) -> Iterator[pl.DataFrame]:
+        """Rows `start` to `stop` in order, in frames of whatever length is cheap."""
+
+    def _edges(self) -> np.ndarray:
+        """Row numbers, 0 and `rows` included, between which reading is cheaper than across."""
+        return np.array([0, self.rows], dtype=np.int64)
+
+    def read(self, columns: Sequence[str] | None = None, rows: np.ndarray | None = None) -> pl.DataFrame:
+        """Some columns of some rows as one frame.
+
+        Args:
+            columns: names in the order wanted; all by default.
+            rows: row numbers of the source in rising order; all by default.
+
+        Raises:
+            DataError: for a column that is not there.
+
+        Example:
+            >>> open_table({"a": np.arange(3), "b": np.arange(3)}).read(["b"], rows=np.array([0, 2]))["b"].to_list()
+            [0, 2]
+        """
+        wanted = self._wanted(columns)
+        if rows is None:
+            return self._together(list(self._pieces(wanted, 0, self.rows)), wanted)
+        rows = np.asarray(rows, dtype=np.int64)
+        if not len(rows):
+            return self._empty(wanted)
+        assert rows[0] >= 0 and rows[-1] < self.rows, f"rows outside of 0..{self.rows - 1}"
+        assert bool((np.diff(rows) >= 0).all()), "rows must be in rising order"
+        found = []
+        for start, stop in self._runs(rows):
+            at = start
+            for piece in self._pieces(wanted, start, stop):
+                low, high = np.searchsorted(rows, [at, at + piece.height])
+                if high > low:
+                    found.append(piece[rows[low:high] - at])
+                at += piece.height
+        return self._together(found, wanted)
+
+    def chunks(
+        self, columns: Sequence[str] | None = None, rows_per_chunk: int = 65_536
+    ) -> Iterator[pl.DataFrame]:
+        """The rows in order, in frames of `rows_per_chunk` rows, fewer where there are very many columns.
+
+        Args:
+            columns: names in the order wanted; all by default.
+            rows_per_chunk: rows in each frame but the last.
+
+        Raises:
+            DataError: for a column that is not there.
+
+        Example:
+            >>> [c.height for c in open_table({"a": np.arange(5)}).chunks(rows_per_chunk=2)]
+            [2, 2, 1]
+        """
+        wanted = self._wanted(columns)
+        size = max(1, min(rows_per_chunk, _CELLS_PER_CHUNK // max(len(wanted), 1)))
+        waiting: list[pl.DataFrame] = []
+        height = 0
+        for piece in self._pieces(wanted, 0, self.rows):
+            waiting.append(piece)
+            height += piece.height
+            if height < size:
+                continue
+            whole = self._together(waiting, wanted)
+            cut = height - height % size
+            for start in range(0, cut, size):
+                yield whole[start : start + size]
+            waiting, height = [whole[cut:]], height - cut
+        if height:
+            yield self._together(waiting, wanted)
+
+    def _wanted(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is None:
+            return list(self.columns)
+        for column in columns:
+            if column not in self.columns:
+                raise DataError(
+                    f"there is no column {column!r}",
+                    where=self.name,
+                    expected="one of the table's columns",
+                    fix=did_you_mean(column, self.columns),
+                )
+        return list(columns)
+
+    def _runs(self, rows: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Stretches between edges that hold a wanted row, neighbours joined."""
+        edges = self._edges()
+        hit = np.unique(np.searchsorted(edges, rows, side="right") - 1)
+        breaks = np.flatnonzero(np.diff(hit) > 1)
+        firsts = hit[np.r_[0, breaks + 1]]
+        lasts = hit[np.r_[breaks, len(hit) - 1]]
+        for first, last in zip(firsts, lasts, strict=True):
+            yield int(edges[first]), int(edges[last + 1])
+
+    def _empty(self, columns: Sequence[str]) -> pl.DataFrame:
+        return pl.DataFrame(schema={c: self.schema[c] for c in columns})
+
+    def _together(self, pieces: list[pl.DataFrame], columns: Sequence[str]) -> pl.DataFrame:
+        if not pieces:
+            return self._empty(columns)
+        return pieces[0] if len(pieces) == 1 else pl.concat(pieces, rechunk=True)
+
+
+class FrameTable(Table):
+    """A table that is in memory.
+
+    Args:
+        frame: the tidy rows.
+        digest: of the file it came from; without it the values are hashed when asked.
+    """
+
+    def __init__(
+        self, name: str, frame: pl.DataFrame, repairs: Repairs, notes: Sequence[str] = (), digest: str | None = None
+    ) -> None:
+        super().__init__(name, frame.columns, frame.height, repairs, notes)
+        self._frame = frame
+        self._digest = digest
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The type of each column."""
+        return self._frame.schema
+
+    def digest(self) -> str:
+        """The file's sha256, or one over names, types and values."""
+        if self._digest is None:
+            self._digest = frame_digest(self._frame)
+        return self._digest
+
+    def _pieces(self, columns: Sequence[str], start: int, stop: int) -> Iterator[pl.DataFrame]:
+        yield self._frame.select(columns)[start:stop]
+
+
+def tidy(frame: pl.DataFrame, *, strip: bool = True) -> pl.DataFrame:
+    """Bring cells into the one form that every source gives.
+
+    Text loses surrounding blanks and empty text becomes null, a float that is not a number becomes null, categories
+    become text and decimals become floats, so that a model trained on one way of writing a table down reads another.
+
+    Args:
+        frame: rows as a reader gave them.
+        strip: whether text cells may have surrounding blanks at all.
+
+    Example:
+        >>> tidy(pl.DataFrame({"a": [" x", ""], "b": [1.0, float("nan")]})).rows()
+        [('x', 1.0), (None, None)]
+    """
+    changes = []
+    for name, dtype in frame.schema.items():
+        column = pl.col(name)
+        if isinstance(dtype, (pl.Categorical, pl.Enum)):
+            column, dtype = column.cast(pl.String), pl.String()
+        elif isinstance(dtype, pl.Decimal):
+            column = column.cast(pl.Float64)
+        elif dtype == pl.Null:
+            column = column.cast(pl.String)
+        elif not isinstance(dtype, (pl.String, pl.Float32, pl.Float64)):
+            continue
+        if isinstance(dtype, pl.String):
+            text = column.str.strip_chars(BLANKS) if strip else column
+            column = pl.when(text != "").then(text)
+        elif isinstance(dtype, (pl.Float32, pl.Float64)):
+            column = column.fill_nan(None)
+        changes.append(column.alias(name))
+    return frame.with_columns(changes) if changes else frame
+
+
+def frame_digest(frame: pl.DataFrame) -> str:
+    """A sha256 of names, types and values that depends on neither memory layout nor library version."""
+    state = sha256()
+    for column in frame.iter_columns():
+        state.update(repr((column.name, str(column.dtype), len(column))).encode())
+        for start in range(0, len(column), _ROWS_PER_HASH):
+            for part in _bytes_of(column.slice(start, _ROWS_PER_HASH)):
+                state.update(part)
+    return state.hexdigest()
+
+
+def _bytes_of(column: pl.Series) -> Iterator[bytes]:
+    if column.null_count():
+        yield column.is_null().to_numpy().tobytes()
+    dtype = column.dtype
+    if isinstance(dtype, (pl.List, pl.Array)):
+        lists = column.cast(pl.List(dtype.inner)) if isinstance(dtype, pl.Array) else column
+        yield lists.list.len().fill_null(0).cast(pl.Int64).to_numpy().tobytes()
+        yield from _bytes_of(lists.drop_nulls().explode(empty_as_null=False))
+    elif isinstance(dtype, pl.Struct):
+        for field in column.struct.fields:
+            yield field.encode()
+            yield from _bytes_of(column.struct.field(field))
+    elif isinstance(dtype, pl.Binary):
+        cells = [b if b is not None else b"" for b in column.to_list()]
+        yield np.array([len(c) for c in cells], dtype=np.int64).tobytes()
+        yield b"".join(cells)
+    elif isinstance(dtype, (pl.String, pl.Categorical, pl.Enum)):
+        text = column.cast(pl.String).fill_null("")
+        yield text.str.len_bytes().cast(pl.Int64).to_numpy().tobytes()
+        yield (text.str.join("").item() or "").encode()
+    elif dtype == pl.Null:
+        yield b""
+    else:
+        values = column.to_physical()
+        yield values.fill_null(False if values.dtype == pl.Boolean else 0).to_numpy().tobytes()

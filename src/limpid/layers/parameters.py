@@ -1,0 +1,49 @@
+"""Which parameters are decayed, which are spared, and which are matrices that Muon may orthogonalise?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import nn
+
+
+class Groups(NamedTuple):
+    """The trainable parameters of a module, in its order; each is either decayed or spared.
+
+    Args:
+        decayed: weights of linear layers and heads, which weight decay shrinks.
+        spared: norms, biases, adapters and embeddings, which it leaves alone.
+        matrices: those of `decayed` that are weights of hidden layers, which Muon may orthogonalise.
+    """
+
+    decayed: list[nn.Parameter]
+    spared: list[nn.Parameter]
+    matrices: list[nn.Parameter]
+
+
+def groups(module: nn.Module) -> Groups:
+    """Sort the trainable parameters of `module`.
+
+    Parameters with fewer than two axes are spared, and so is all that stands under a name with "embedding", "adapter"
+    or "bias" in it (a bias for each member is a matrix by its shape only). Two-dimensional weights are hidden matrices
+    unless they stand under a name with "head" in it.
+
+    Args:
+        module: any module; nets and tasks of limpid follow these names.
+
+    Example:
+        >>> found = groups(nn.ModuleDict({"hidden": nn.Linear(2, 3), "head": nn.Linear(3, 1)}))
+        >>> [tuple(p.shape) for p in found.matrices], [tuple(p.shape) for p in found.decayed]
+        ([(3, 2)], [(3, 2), (1, 3)])
+    """
+    found = Groups([], [], [])
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if parameter.dim() < 2 or any(word in name for word in ("embedding", "adapter", "bias")):
+            found.spared.append(parameter)
+            continue
+        found.decayed.append(parameter)
+        if parameter.dim() == 2 and not any(part.endswith("head") for part in name.split(".")):
+            found.matrices.append(parameter)
+    return found

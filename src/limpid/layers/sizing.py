@@ -1,0 +1,130 @@
+"""How large may a net be, for its rows, its seconds and the speed of this machine?
+
+One rule for all nets: the operations of one example's forward pass must allow enough passes over the training rows in
+the time there is, and must let 100,000 rows be predicted in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from limpid.core.contracts import Reasons, Size
+from limpid.core.forms import FieldsShape
+from limpid.core.spec import AUTO
+from limpid.layers.fields import FieldsSpec, Numbers
+
+SEEN_EXAMPLES = 400_000
+"""Examples that training should see at least, all passes together."""
+
+_LEAST_PASSES, _MOST_PASSES = 8, 100
+_UNHURRIED_SECONDS = 600.0
+_STEP_EFFICIENCY = 0.75
+_BACKWARD = 3.0
+_PREDICT_SECONDS, _PREDICT_ROWS = 3.0, 100_000
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What one example's forward pass may cost.
+
+    Args:
+        flops: multiplications and additions.
+        because: where the figure comes from.
+    """
+
+    flops: float
+    because: str
+
+
+def allowance(size: Size) -> Allowance:
+    """The operations that one example may cost, from rows, seconds and speed.
+
+    Training: seconds * 0.75 * speed / (3 * rows * passes), where passes lets 400,000 examples be seen, within 8 to 100
+    passes; without a budget, 600 seconds are assumed. Predicting: 100,000 rows in 3 seconds. The smaller one counts.
+
+    Example:
+        >>> round(allowance(Size(rows=20_000, outputs=1, task="regression", seconds=40)).flops / 1e6, 1)
+        2.5
+    """
+    passes = min(max(SEEN_EXAMPLES / max(size.rows, 1), _LEAST_PASSES), _MOST_PASSES)
+    seconds = _UNHURRIED_SECONDS if size.seconds is None else size.seconds
+    train = seconds * _STEP_EFFICIENCY * size.flops_per_second / (_BACKWARD * max(size.rows, 1) * passes)
+    predict = _PREDICT_SECONDS * size.flops_per_second / _PREDICT_ROWS
+    speed = f"{size.flops_per_second / 1e9:.0f} GFLOP/s"
+    if predict <= train:
+        return Allowance(predict, f"100,000 rows are to be predicted in {_PREDICT_SECONDS:.0f} s at {speed}")
+    time = f"{seconds:.0f} s" + ("" if size.seconds is not None else ", assumed without a budget,")
+    return Allowance(train, f"about {passes:.0f} passes over {size.rows:,} rows are to fit into {time} at {speed}")
+
+
+def largest(candidates: Sequence[C], cost: Callable[[C], float], limit: Allowance) -> tuple[C, str]:
+    """The first candidate whose cost is within the limit, or the last one.
+
+    Args:
+        candidates: the best first.
+        cost: operations of one example.
+        limit: from `allowance`.
+
+    Returns:
+        the candidate, and the reason with its figures.
+    """
+    chosen = next((c for c in candidates if cost(c) <= limit.flops), candidates[-1])
+    spent = f"{cost(chosen) / 1e6:.2f} of {limit.flops / 1e6:.2f} million operations for a row: {limit.because}"
+    if chosen == candidates[0]:
+        return chosen, f"the published size costs {spent}"
+    return chosen, f"the largest of {len(candidates)} sizes that fits: {spent}"
+
+
+def plan_fields(
+    spec: FieldsSpec, shape: FieldsShape, size: Size, *, numbers: Numbers, flat: bool = True
+) -> tuple[dict[str, object], Reasons]:
+    """Decide how numbers enter a net for tables: the autos that a spec has from `FieldsSpec`.
+
+    Args:
+        spec: with autos.
+        shape: of the table's fields.
+        size: of the problem.
+        numbers: what the net's authors recommend.
+        flat: whether the embeddings of all numbers stand side by side in one vector, which many columns make long.
+
+    Returns:
+        field -> value for the autos alone, and a reason for each.
+    """
+    features = len(shape.numbers)
+    chosen: dict[str, object] = {}
+    because: Reasons = {}
+
+    def settle(field: str, value: object, reason: str) -> None:
+        if getattr(spec, field) == AUTO:
+            chosen[field], because[field] = value, reason
+
+    many = features > 400
+    if not features:
+        settle("numbers", "plain", "the table has no numeric column")
+    elif many:
+        settle("numbers", "plain", f"embeddings of {features} numeric columns would cost more than they bring")
+    else:
+        settle("numbers", numbers, _NUMBERS_BECAUSE[numbers])
+    width = min(16, max(4, 512 // max(features, 1)))
+    settle(
+        "number_width",
+        width if flat else 1,
+        f"16 values a number, fewer beyond 32 columns: {features} here" if flat else "the width of a token rules",
+    )
+    bins = min(128, max(8, 6000 // max(features, 1)))
+    settle("bins", bins, f"up to 128, fewer where there are many columns ({features} here)")
+    leaf = min(max(4, size.rows // 5000), 64)
+    settle("min_leaf", leaf, f"a bin rests on at least {leaf} of {size.rows:,} rows")
+    return chosen, because
+
+
+_NUMBERS_BECAUSE: dict[str, str] = {
+    "plain": "as published",
+    "piecewise": "piecewise-linear embeddings are the largest single gain for nets on tables (arXiv 2203.05556)",
+    "periodic": "periodic embeddings suit smooth effects (arXiv 2203.05556)",
+    "both": "piecewise-linear embeddings catch steps, periodic ones smooth effects (arXiv 2203.05556)",
+}

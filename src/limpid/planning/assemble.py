@@ -1,0 +1,206 @@
+"""From a plan to one module: a net for each input, one fusing layer where there are several, the task's head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from limpid.core.contracts import Net, Task
+from limpid.core.errors import RequestError
+from limpid.core.forms import FIELDS, Form, Shape, assemble
+from limpid.core.spec import parse
+from limpid.nets import CATALOGUE
+from limpid.planning.external import External
+from limpid.planning.plan import Component
+
+
+class Assembled(nn.Module):
+    """The whole network.
+
+    Args:
+        nets: input name -> net, the main input first.
+        forms: input name -> form.
+        task: gives the head.
+        dropout: of the fusing layer, where there is one.
+
+    Shapes and units:
+        A batch maps "INPUT.PART" to tensors of B rows; the output is (B,K), or (B,M,K) where the main net has members.
+    """
+
+    def __init__(self, nets: Mapping[str, Any], forms: Mapping[str, str], task: Task, *, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.inputs = list(nets)
+        self.forms = dict(forms)
+        # Column names may hold dots, which module names must not.
+        self.nets = nn.ModuleDict({f"input_{n}": net for n, net in enumerate(nets.values())})
+        main = nets[self.inputs[0]]
+        self.members: int | None = next((net.members for net in nets.values() if net.members is not None), None)
+        width: int = main.width
+        self.fuse: nn.Module | None = None
+        if len(nets) > 1:
+            joined = sum(net.width for net in nets.values())
+            self.fuse = nn.Sequential(nn.Linear(joined, width), nn.ReLU(), nn.Dropout(dropout))
+        self.head = task.head(width, self.members)
+
+    def form(self, name: str, batch: Mapping[str, Tensor]) -> Form:
+        """One input's form, taken from a batch; narrow storage types are widened here."""
+        prefix = name + "."
+        parts = {}
+        for key, value in batch.items():
+            if key.startswith(prefix) and "." not in key[len(prefix) :]:
+                part = key[len(prefix) :]
+                parts[part] = value.long() if part in ("categories", "tokens") else value
+        if self.forms[name] == FIELDS:
+            parts["missing"] = parts["missing"].to(parts["numbers"].dtype)
+        return assemble(self.forms[name], parts)
+
+    def features(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(B,D) or (B,M,D): what the head reads."""
+        vectors = []
+        for name, net in zip(self.inputs, self.nets.values(), strict=True):
+            form = self.form(name, batch)
+            vector = net(form)
+            if form.present is not None:
+                present = form.present.to(vector.dtype)
+                vector = vector * present.view(-1, *([1] * (vector.dim() - 1)))
+            if self.members is not None and vector.dim() == 2:
+                vector = vector.unsqueeze(1).expand(-1, self.members, -1)
+            vectors.append(vector)
+        if self.fuse is None:
+            return vectors[0]
+        fused: Tensor = self.fuse(torch.cat([v.to(vectors[0].dtype) for v in vectors], dim=-1))
+        return fused
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(B,K) or (B,M,K) raw outputs."""
+        outputs: Tensor = self.head(self.features(batch))
+        return outputs
+
+    @torch.no_grad()
+    def prepare(self, batch: Mapping[str, Tensor], target: Tensor) -> None:
+        """Let each net look once at training examples, before the first step."""
+        for name, net in zip(self.inputs, self.nets.values(), strict=True):
+            net.prepare(self.form(name, batch), target)
+
+    def flops(self) -> float:
+        """Multiplications and additions of one example's forward pass, the fusing layer and head included."""
+        total = sum(net.flops() for net in self.nets.values())
+        extra = sum(p.numel() for p in self.head.parameters())
+        if self.fuse is not None:
+            extra += sum(p.numel() for p in self.fuse.parameters()) * (self.members or 1)
+        return float(total + 2 * extra)
+
+
+def build(
+    net: Component,
+    nets: Mapping[str, Component],
+    shapes: Mapping[str, Shape],
+    forms: Mapping[str, str],
+    task: Task,
+    *,
+    seed: int,
+    module: Any = None,
+) -> Assembled:
+    """Build the network of a plan with weights that follow from `seed` alone.
+
+    Args:
+        net: the main input's net.
+        nets: nets of the other inputs, by input name.
+        shapes, forms: of each input, the main one first.
+        task: gives the head.
+        seed: of the initial weights.
+        module: the user's own module or a callable that makes one from its input width, where `net.name` is
+            "external".
+
+    Raises:
+        RequestError: a net takes another form than its input has.
+    """
+    built: dict[str, Net] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for n, (name, shape) in enumerate(shapes.items()):
+            chosen = net if n == 0 else nets[name]
+            path = "net" if n == 0 else f"nets.{name}"
+            if chosen.name == "external":
+                built[name] = External(module, shape)
+                continue
+            kind = CATALOGUE.load(chosen.name, where=path)
+            check_takes(chosen.name, kind, name, forms[name], where=path)
+            built[name] = kind(parse(kind.Spec, chosen.settings, where=path), shape)
+        return Assembled(built, forms, task)
+
+
+def check_takes(name: str, kind: Any, column: str, form: str, *, where: str) -> None:
+    """Refuse a net that cannot read its input, naming those that can.
+
+    Raises:
+        RequestError: the forms differ.
+    """
+    if kind.takes == form:
+        return
+    fits = [e.name for e in CATALOGUE if CATALOGUE.load(e.name, where=where).takes == form]
+    subject = "the table's columns emit" if column == FIELDS else f"column {column!r} emits a"
+    raise RequestError(
+        f"net {name!r} takes {_article(kind.takes)}; {subject} {form}",
+        where=where,
+        expected=f"nets that take {_article(form)}: {', '.join(fits)}",
+        fix=f"choose one of them with --{'net ' if where == 'net' else f'set {where}='}{fits[0] if fits else 'NAME'}",
+    )
+
+
+def _article(form: str) -> str:
+    return form if form == FIELDS else f"a {form}"
+
+
+def describe(model: Assembled, batch: Mapping[str, Tensor], details: Mapping[str, str]) -> dict[str, Any]:
+    """The network as a drawing needs it: inputs, and each layer with its kind, output shape and parameters.
+
+    Args:
+        model: the network.
+        batch: a few examples to send through.
+        details: input name -> a line on what it is made of.
+    """
+    layers: list[dict[str, Any]] = []
+    handles = []
+
+    def watch(name: str, module: nn.Module) -> None:
+        def seen(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                layers.append(
+                    {
+                        "name": name,
+                        "kind": type(module).__name__,
+                        "shape": ["B", *output.shape[1:]],
+                        "parameters": sum(p.numel() for p in module.parameters()),
+                    }
+                )
+
+        handles.append(module.register_forward_hook(seen))
+
+    readable = {f"nets.input_{n}": name for n, name in enumerate(model.inputs)}
+    for path, module in model.named_modules():
+        leaf = not any(True for _ in module.children())
+        own = any(True for _ in module.parameters(recurse=False))
+        if path and (leaf or own):
+            shown = next((new + path[len(old) :] for old, new in readable.items() if path.startswith(old)), path)
+            watch(shown, module)
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            model(batch)
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+    return {
+        "inputs": [
+            {"name": name, "form": model.forms[name], "detail": details.get(name, "")} for name in model.inputs
+        ],
+        "layers": layers,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "members": model.members,
+    }

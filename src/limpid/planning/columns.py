@@ -1,0 +1,175 @@
+"""What each column is and whether the model reads it: kinds with evidence, the user's word above all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import polars as pl
+
+from limpid.core.contracts import Size
+from limpid.core.errors import DataError, RequestError, raise_together
+from limpid.core.names import did_you_mean
+from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
+from limpid.core.spec import parse
+from limpid.data.facts import column_facts
+from limpid.data.kinds import recognise
+from limpid.modalities import CATALOGUE
+
+
+@cache
+def recognisers() -> dict[str, Callable[[ColumnFacts], Recognition | None]]:
+    """Kind -> its recogniser, in the catalogue's order."""
+    return {e.name: CATALOGUE.load(e.name, where="data.columns").recognise for e in CATALOGUE}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table as decided.
+
+    Args:
+        specs: column -> what it is.
+        facts: column -> what was counted.
+        because: dotted path -> reason.
+    """
+
+    specs: dict[str, ColumnSpec]
+    facts: dict[str, ColumnFacts]
+    because: dict[str, str]
+
+
+def decide_columns(
+    frame: pl.DataFrame,
+    asked: Mapping[str, Any],
+    *,
+    total_rows: int,
+    keep: Sequence[str],
+    drop: Sequence[str],
+) -> Columns:
+    """Recognise every column, lay the user's word on it, and leave out what no model should read.
+
+    Args:
+        frame: rows to look at.
+        asked: column -> kind or mapping, from `--set data.columns...`.
+        total_rows: rows of the whole table, of which `frame` may be a sample.
+        keep: columns that have a role of their own (target, weight, group, time) and are not left out here.
+        drop: kinds that are left out ("constant", "key").
+
+    Raises:
+        RequestError: the user's word names a column that is not there, or a kind that does not exist.
+        DataError: no column is left to learn from.
+    """
+    _check_asked(asked, frame.columns)
+    specs: dict[str, ColumnSpec] = {}
+    facts: dict[str, ColumnFacts] = {}
+    because: dict[str, str] = {}
+    for name in frame.columns:
+        facts[name] = column_facts(frame[name], total_rows=total_rows)
+        kind, found = recognise(facts[name], recognisers())
+        word = _word(asked.get(name), name)
+        specs[name] = spec = _lay(word, kind, found, facts[name])
+        path = f"data.columns.{name}"
+        because[path] = "as asked" if word.get("kind") else found.because
+        if spec.missing:
+            counts = ", ".join(f"{c} ({facts[name].missing_codes.get(c, 0):,} times)" for c in spec.missing)
+            because[f"{path}.missing"] = "as asked" if "missing" in word else f"stands for a missing value: {counts}"
+        if spec.kind in drop and not word.get("kind") and "use" not in word and name not in keep:
+            specs[name] = spec.with_(use=False)
+            because[f"{path}.use"] = {
+                "constant": "one value everywhere teaches nothing",
+                "key": "it names the row; a model would learn it by heart and fail on new rows",
+            }.get(spec.kind, f"{spec.kind} columns are left out")
+    return Columns(specs, facts, because)
+
+
+def _check_asked(asked: Mapping[str, Any], names: Sequence[str]) -> None:
+    problems = [
+        RequestError(
+            f"the data have no column {name!r}",
+            where=f"data.columns.{name}",
+            expected=f"one of the {len(names)} columns",
+            fix=did_you_mean(name, names),
+        )
+        for name in asked
+        if name not in names
+    ]
+    raise_together(problems)
+
+
+def _word(value: Any, name: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    word = {"kind": value} if isinstance(value, str) else value
+    if not isinstance(word, Mapping):
+        raise RequestError(
+            f"data.columns.{name} cannot be {value!r}",
+            where=f"data.columns.{name}",
+            expected="a kind, or a mapping with kind, missing, use, options",
+            fix=f"for example --set data.columns.{name}=category",
+        )
+    if "kind" in word:
+        CATALOGUE.load(str(word["kind"]), where=f"data.columns.{name}.kind")
+    return dict(word)
+
+
+def _lay(word: Mapping[str, Any], kind: str, found: Recognition, facts: ColumnFacts) -> ColumnSpec:
+    chosen = str(word.get("kind") or kind)
+    if chosen == kind:
+        options = dict(found.options)
+    else:
+        # The user's kind: its own recogniser may still know the date format or the separator.
+        claim = recognisers()[chosen](facts)
+        options = dict(claim.options) if claim is not None else {}
+    values: dict[str, Any] = {"kind": chosen, "missing": tuple(facts.missing_codes), **word}
+    values["kind"] = chosen
+    values["options"] = {**options, **dict(word.get("options") or {})}
+    if isinstance(values["missing"], str):
+        values["missing"] = (values["missing"],)
+    values["missing"] = tuple(str(m) for m in values["missing"])
+    return parse(ColumnSpec, values, where=f"data.columns.{facts.name}")
+
+
+def plan_options(
+    columns: Columns, facts: Mapping[str, ColumnFacts], size: Size
+) -> tuple[dict[str, ColumnSpec], dict[str, str]]:
+    """Decide every `auto` of the modalities from the facts of training rows.
+
+    Args:
+        columns: the columns as decided so far.
+        facts: column -> what was counted in training rows.
+        size: how much there is to learn from.
+
+    Returns:
+        the columns with their options filled in, and the reasons by dotted path.
+    """
+    specs = dict(columns.specs)
+    because: dict[str, str] = {}
+    for name, spec in columns.specs.items():
+        modality = CATALOGUE.load(spec.kind, where=f"data.columns.{name}.kind")
+        if not spec.use or modality.form is None or name not in facts:
+            continue
+        where = f"data.columns.{name}.options"
+        planned, reasons = modality.plan(parse(modality.Spec, spec.options, where=where), facts[name], size)
+        specs[name] = spec.with_(options=planned.model_dump(mode="json"))
+        because.update({f"{where}.{field}": reason for field, reason in reasons.items()})
+    return specs, because
+
+
+def check_any(specs: Mapping[str, ColumnSpec], source: str) -> None:
+    """Refuse a table of which nothing is left to learn from.
+
+    Raises:
+        DataError: no column is used.
+    """
+    if any(spec.use for spec in specs.values()):
+        return
+    left_out = ", ".join(f"{name} ({spec.kind})" for name, spec in list(specs.items())[:8])
+    raise DataError(
+        "no column is left to learn from",
+        where=source,
+        expected="at least one column besides the target that is neither constant nor a key",
+        fix=f"left out were: {left_out or 'none, there is only the target'}; "
+        "use one all the same with --set data.columns.NAME=category",
+    )

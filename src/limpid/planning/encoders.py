@@ -1,0 +1,183 @@
+"""All fitted encoders of a model: from a frame of raw columns to the named arrays that the nets read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+
+from limpid.core.contracts import Modality
+from limpid.core.errors import BundleError, DataError, LimpidError
+from limpid.core.forms import FIELDS, FieldsShape, Shape
+from limpid.core.names import nearest
+from limpid.core.repairs import Repairs
+from limpid.core.schema import ColumnSpec
+from limpid.core.spec import parse
+from limpid.data.cleaning import clean
+from limpid.modalities import CATALOGUE
+
+Arrays = dict[str, np.ndarray]
+
+
+class Encoders:
+    """The encoders of the columns that a model reads, in a fixed order.
+
+    Args:
+        columns: what each column is; only used ones.
+        fitted: column -> fitted modality.
+    """
+
+    def __init__(self, columns: Mapping[str, ColumnSpec], fitted: Mapping[str, Modality]) -> None:
+        self.columns = dict(columns)
+        self._fitted = dict(fitted)
+        self._table = [name for name, encoder in self._fitted.items() if encoder.form == FIELDS]
+        self._others = [name for name, encoder in self._fitted.items() if encoder.form != FIELDS]
+
+    @classmethod
+    def fit(cls, columns: Mapping[str, ColumnSpec], frame: pl.DataFrame) -> Self:
+        """Learn from training rows.
+
+        Args:
+            columns: what each column is; those with `use: false` and those that no net reads are passed over.
+            frame: training rows, raw.
+        """
+        used: dict[str, ColumnSpec] = {}
+        fitted: dict[str, Modality] = {}
+        for name, spec in columns.items():
+            if not spec.use:
+                continue
+            modality = CATALOGUE.load(spec.kind, where=f"data.columns.{name}.kind")
+            if modality.form is None:
+                continue
+            options = parse(modality.Spec, spec.options, where=f"data.columns.{name}.options")
+            used[name] = spec
+            fitted[name] = modality.fit(options, clean(frame[name], spec))
+        return cls(used, fitted)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Input name -> form: "fields" for the table's columns together, then each other column by its own name."""
+        table = {FIELDS: FIELDS} if self._table else {}
+        return table | {name: str(self._fitted[name].form) for name in self._others}
+
+    def shapes(self) -> dict[str, Shape]:
+        """Input name -> shape."""
+        shapes: dict[str, Shape] = {}
+        if self._table:
+            parts = [self._fitted[name].shape() for name in self._table]
+            assert all(isinstance(p, FieldsShape) for p in parts)
+            fields = [p for p in parts if isinstance(p, FieldsShape)]
+            shapes[FIELDS] = FieldsShape(
+                numbers=tuple(n for p in fields for n in p.numbers),
+                can_miss=tuple(m for p in fields for m in p.can_miss),
+                categories=tuple(c for p in fields for c in p.categories),
+                cardinalities=tuple(c for p in fields for c in p.cardinalities),
+            )
+        for name in self._others:
+            shapes[name] = self._fitted[name].shape()
+        return shapes
+
+    def encode(self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA") -> Arrays:
+        """Encode raw rows; extra columns are ignored, the order of columns does not matter.
+
+        Args:
+            frame: raw rows with at least the model's columns.
+            repairs: tally of what had to be mended.
+            where: name of the data, for messages.
+
+        Returns:
+            "INPUT.PART" -> array of N rows.
+
+        Raises:
+            DataError: a column that the model needs is missing, or holds something else altogether.
+        """
+        self._check_columns(frame, where)
+        rows = frame.height
+        encoded = {
+            name: encoder.encode(clean(frame[name], self.columns[name]), repairs)
+            for name, encoder in self._fitted.items()
+        }
+        arrays: Arrays = {}
+        if self._table:
+            for part, kind in (("numbers", np.float32), ("missing", np.float32), ("categories", np.int64)):
+                pieces = [encoded[name][part] for name in self._table if part in encoded[name]]
+                joined = np.concatenate(pieces, axis=1) if pieces else np.zeros((rows, 0))
+                arrays[f"{FIELDS}.{part}"] = np.ascontiguousarray(joined, dtype=_storage(part, kind))
+        for name in self._others:
+            arrays.update({f"{name}.{part}": array for part, array in encoded[name].items()})
+        return arrays
+
+    def _check_columns(self, frame: pl.DataFrame, where: str) -> None:
+        absent = [name for name in self._fitted if name not in frame.columns]
+        if not absent:
+            return
+        hints = [f"{near!r} looks like {name!r}" for name in absent if (near := nearest(name, frame.columns))]
+        raise DataError(
+            f"{'columns are' if len(absent) > 1 else 'a column is'} missing: {', '.join(map(repr, absent[:10]))}"
+            + (f" and {len(absent) - 10} more" if len(absent) > 10 else ""),
+            where=f"columns of {where}",
+            expected=f"the {len(self._fitted)} columns that the model was trained with",
+            fix="add or rename the columns" + (f" ({'; '.join(hints[:3])})" if hints else ""),
+        )
+
+    def modality(self, name: str) -> Modality:
+        """The fitted encoder of one column."""
+        return self._fitted[name]
+
+    def value_of(self, feature: str, code: int) -> str:
+        """The readable value behind a code of a categorical feature ("Private" for workclass 2)."""
+        for name in self._table:
+            shape = self._fitted[name].shape()
+            if isinstance(shape, FieldsShape) and feature in shape.categories:
+                label = getattr(self._fitted[name], "value_of", None)
+                return str(label(code)) if label is not None else str(code)
+        return str(code)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that was learnt, as JSON."""
+        return {
+            name: {"column": self.columns[name].model_dump(mode="json"), "state": encoder.state()}
+            for name, encoder in self._fitted.items()
+        }
+
+    @classmethod
+    def from_state(cls, state: Any) -> Self:
+        """The inverse of `state`.
+
+        Raises:
+            BundleError: the state is damaged or hostile.
+        """
+        if not isinstance(state, dict) or len(state) > 100_000:
+            raise _damaged("the list of encoders is not a mapping")
+        columns: dict[str, ColumnSpec] = {}
+        fitted: dict[str, Modality] = {}
+        for name, entry in state.items():
+            if not isinstance(entry, dict) or set(entry) != {"column", "state"}:
+                raise _damaged(f"the encoder of {name!r} lacks its parts")
+            try:
+                spec = parse(ColumnSpec, entry["column"] if isinstance(entry["column"], dict) else {}, where=name)
+                modality = CATALOGUE.load(spec.kind, where=name)
+                options = parse(modality.Spec, spec.options, where=name)
+            except BundleError:
+                raise
+            except LimpidError as error:
+                raise _damaged(f"the encoder of {name!r}: {error.what}") from error
+            columns[name] = spec
+            fitted[name] = modality.from_state(options, entry["state"])
+        return cls(columns, fitted)
+
+
+def _storage(part: str, kind: type) -> type:
+    # Flags are 0 or 1 and codes are small: stored narrow, widened when a batch is gathered.
+    return {"missing": np.uint8, "categories": np.int32}.get(part, kind)
+
+
+def _damaged(what: str) -> BundleError:
+    return BundleError(
+        what,
+        where="encoders.json",
+        expected="encoders as limpid writes them",
+        fix="restore the bundle from a copy or train again",
+    )

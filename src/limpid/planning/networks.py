@@ -1,0 +1,102 @@
+"""Which network reads which input, with all of its settings decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from limpid.core.contracts import Reasons, Size
+from limpid.core.errors import RequestError
+from limpid.core.forms import FIELDS, Shape
+from limpid.core.names import did_you_mean
+from limpid.core.spec import parse
+from limpid.nets import CATALOGUE, DEFAULTS
+from limpid.planning.assemble import check_takes
+from limpid.planning.plan import Component
+
+
+def read_nets(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What the user asked of each input's net: {} or {"name": ..., settings}.
+
+    `net.FIELD` is a setting of the main net, `net.COLUMN` names another input's net or sets its fields.
+
+    Args:
+        settings: the settings tree.
+        inputs: input name -> form, the main one first.
+
+    Raises:
+        RequestError: a net is named for an input that does not exist.
+    """
+    main = next(iter(inputs))
+    asked: dict[str, dict[str, Any]] = {name: {} for name in inputs}
+    value = settings.get("net") or {}
+    if isinstance(value, str):
+        value = {"name": value}
+    for key, entry in value.items():
+        if key in inputs and key != main:
+            asked[key] = {"name": entry} if isinstance(entry, str) else dict(entry)
+        else:
+            asked[main][key] = entry
+    for key, entry in (settings.get("nets") or {}).items():
+        if key not in inputs:
+            raise RequestError(
+                f"there is no input {key!r} that a net could read",
+                where=f"nets.{key}",
+                expected=f"one of {', '.join(inputs)}",
+                fix=did_you_mean(key, list(inputs)),
+            )
+        asked[key] = {**asked[key], **({"name": entry} if isinstance(entry, str) else dict(entry))}
+    return asked
+
+
+def plan_nets(
+    asked: Mapping[str, Mapping[str, Any]],
+    shapes: Mapping[str, Shape],
+    inputs: Mapping[str, str],
+    size: Size,
+    *,
+    external: bool,
+) -> tuple[dict[str, Component], Reasons, dict[str, Any], Reasons]:
+    """Choose and complete the net of each input; the chain is checked before any data are encoded.
+
+    Args:
+        asked: what `read_nets` found.
+        shapes, inputs: of each input, the main one first.
+        size: how much there is to learn from and to spend.
+        external: whether the user supplies a module for the main input.
+
+    Returns:
+        input -> net; reasons by dotted path; what the main net recommends for training, with reasons.
+
+    Raises:
+        RequestError: an unknown net or setting, or a net that does not take its input's form.
+    """
+    chosen: dict[str, Component] = {}
+    because: Reasons = {}
+    advice: dict[str, Any] = {}
+    advice_reasons: Reasons = {}
+    for n, (name, form) in enumerate(inputs.items()):
+        path = "net" if n == 0 else f"nets.{name}"
+        word = dict(asked.get(name) or {})
+        given = word.pop("name", None)
+        if (n == 0 and external) or given == "external":
+            chosen[name] = Component(name="external", settings={})
+            because[f"{path}.name"] = "a module of the user's own"
+            continue
+        kind_name = given or DEFAULTS[form]
+        kind = CATALOGUE.load(kind_name, where=path)
+        check_takes(kind_name, kind, name, form, where=path)
+        because[f"{path}.name"] = "as asked" if given else _why_default(kind_name, name, form)
+        spec = parse(kind.Spec, word, where=path)
+        planned, reasons = kind.plan(spec, shapes[name], size)
+        because.update({f"{path}.{field}": reason for field, reason in reasons.items()})
+        chosen[name] = Component(name=kind_name, settings=planned.model_dump(mode="json"))
+        if n == 0 and hasattr(kind, "train_defaults"):
+            advice, advice_reasons = kind.train_defaults(planned, shapes[name], size)
+    return chosen, because, advice, advice_reasons
+
+
+def _why_default(net: str, name: str, form: str) -> str:
+    sentence = next(e.sentence for e in CATALOGUE if e.name == net)
+    subject = "the table's columns" if name == FIELDS else f"column {name!r}"
+    return f"the default for {subject} ({form}): {sentence[:1].lower()}{sentence[1:]}"

@@ -1,0 +1,133 @@
+"""How long, how fast and in which precision to train: every `auto` of the train section, with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from limpid.core.contracts import Reasons
+from limpid.core.spec import AUTO
+from limpid.planning.train_spec import TrainSpec
+
+_MOST_EPOCHS = 400
+_ENOUGH_STEPS = 12_000
+_LEAST_EPOCHS = 16
+_SLACK = 0.90
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a short measurement of this machine said of one network.
+
+    Args:
+        step_seconds: one optimiser step, by precision.
+        valid_seconds: one pass over the validation rows.
+        threads: processor threads that it was measured with.
+    """
+
+    step_seconds: Mapping[str, float]
+    valid_seconds: float
+    threads: int
+
+
+def choose_precision(spec: TrainSpec, pace: Pace) -> tuple[str, str]:
+    """The arithmetic of the forward pass: bf16 only where it was measured to be clearly faster here."""
+    if spec.precision != AUTO:
+        return spec.precision, "as asked"
+    full, half = pace.step_seconds.get("fp32"), pace.step_seconds.get("bf16")
+    if full is None or half is None:
+        only = next(iter(pace.step_seconds))
+        return only, "the only one that was measured"
+    if half < 0.9 * full:
+        return "bf16", f"measured here: {half * 1e3:.1f} ms a step against {full * 1e3:.1f} ms in fp32, with the same loss"
+    return "fp32", f"measured here: {full * 1e3:.1f} ms a step, bf16 gives {half * 1e3:.1f} ms"
+
+
+def plan_training(
+    spec: TrainSpec,
+    defaults: Mapping[str, Any],
+    reasons: Reasons,
+    *,
+    rows: int,
+    pace: Pace,
+    seconds: float | None,
+) -> tuple[TrainSpec, Reasons, float]:
+    """Fill the train section.
+
+    Args:
+        spec: what the user asked for; the rest says "auto".
+        defaults: what the net recommends (lr, optimiser, batch, weight decay, ...), with `reasons`.
+        rows: training rows.
+        pace: measured speed.
+        seconds: time for the loop under a budget, or None.
+
+    Returns:
+        the complete section, a reason for each decision, and the expected seconds of the loop.
+    """
+    chosen: dict[str, Any] = {}
+    because: Reasons = {}
+
+    def settle(field: str, value: Any, reason: str) -> None:
+        if getattr(spec, field) != AUTO:
+            because[field] = "as asked"
+            return
+        chosen[field] = value
+        because[field] = reason
+
+    for field, value in defaults.items():
+        settle(field, value, reasons.get(field, "recommended for this net"))
+    merged: TrainSpec = spec.with_(**chosen)
+    for field, (value, reason) in _fallbacks(rows).items():
+        if field not in chosen:
+            settle(field, value, reason)
+    merged = spec.with_(**chosen)
+    precision, reason = choose_precision(spec, pace)
+    settle("precision", precision, reason)
+    settle("threads", pace.threads, f"the fastest of those measured here for this net: {pace.threads}")
+    batch = int(merged.batch)
+    settle("micro_batch", batch, "a whole batch fits into memory; halved on its own if it does not")
+
+    per_epoch = max(1, ceil(rows / (batch * merged.accumulate)))
+    step = pace.step_seconds[precision]
+    epoch_seconds = per_epoch * step + pace.valid_seconds
+    useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_epoch)))
+    if isinstance(defaults.get("epochs"), int):
+        useful = int(defaults["epochs"])
+        chosen.pop("epochs", None)
+    if seconds is None:
+        settle(
+            "epochs",
+            useful,
+            f"{per_epoch:,} steps an epoch; {useful} epochs are enough for the schedule, early stopping ends it sooner",
+        )
+    else:
+        fits = max(1, int(seconds * _SLACK / epoch_seconds))
+        settle(
+            "epochs",
+            min(useful, fits),
+            f"{seconds:.0f} s are left for training; an epoch takes about {epoch_seconds:.2f} s "
+            f"({per_epoch:,} steps of {step * 1e3:.1f} ms), {_SLACK:.0%} of the time is planned"
+            if fits < useful
+            else f"{useful} epochs are enough; the budget would allow {fits}",
+        )
+    final: TrainSpec = spec.with_(**chosen)
+    epochs = int(final.epochs)
+    return final, because, epochs * epoch_seconds
+
+
+def _fallbacks(rows: int) -> dict[str, tuple[Any, str]]:
+    """Settings for a net that recommends nothing, a user's own module for example."""
+    batch = 64 if rows < 2_000 else 256 if rows < 100_000 else 1024
+    return {
+        "batch": (batch, f"{batch} rows for {rows:,} training rows"),
+        "lr": (1e-3, "the usual first guess for adamw"),
+        "optimiser": ("adamw", "robust without tuning"),
+        "weight_decay": (1e-4, "light, as usual for adamw"),
+        "schedule": ("one-cycle", "reaches a good score in a fixed number of steps (Smith & Topin 2018)"),
+        "warmup": (0.1, "a tenth of the steps"),
+        "ema": (0.99, "averages about the last hundred steps"),
+        "clip": (1.0, "keeps single bad batches from throwing the weights off"),
+        "patience": (16, "epochs without a better validation score"),
+    }

@@ -1,0 +1,76 @@
+"""How a network is trained: every dial of the supervised loop, with its unit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from limpid.core.spec import AUTO, Auto, Spec
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+
+class TrainSpec(Spec):
+    """Settings of the supervised loop.
+
+    A field that says "auto" is decided by the plan; `lr: range` is settled by a range test before the first step.
+    """
+
+    epochs: Auto | Count = Field(
+        default=AUTO, description="passes over the training rows at most; schedules are stretched over all of them"
+    )
+    batch: Auto | Count = Field(default=AUTO, description="training rows in one batch")
+    accumulate: Count = Field(default=1, description="batches whose gradients are joined into one step")
+    micro_batch: Auto | Count = Field(
+        default=AUTO, description="rows in one forward pass at most; a smaller one saves memory and changes no gradient"
+    )
+    lr: Auto | Literal["range"] | Positive = Field(
+        default=AUTO, description="learning rate at its peak, or range for a range test before the first step"
+    )
+    optimiser: Auto | Literal["sgd", "nesterov", "adam", "adamw", "rmsprop", "muon"] = Field(
+        default=AUTO, description="update rule; muon is for matrices between hidden layers, with adamw for the rest"
+    )
+    momentum: Share = Field(
+        default=0.9, description="momentum of sgd, nesterov and rmsprop; decay of the first moment of adam and adamw"
+    )
+    second_moment: Share = Field(
+        default=0.999, description="decay of the mean squared gradient in adam, adamw and rmsprop"
+    )
+    weight_decay: Auto | NotNegative = Field(
+        default=AUTO, description="decay of weights, per unit of learning rate; norms and biases are spared"
+    )
+    schedule: Auto | Literal["constant", "step", "cosine", "one-cycle", "plateau"] = Field(
+        default=AUTO, description="course of the learning rate"
+    )
+    warmup: Auto | Share = Field(
+        default=AUTO, description="share of all steps in which the rate rises linearly (in one-cycle: to its peak)"
+    )
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        default=0.1, description="factor by which the schedules step and plateau lower the rate"
+    )
+    decay_every: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=1 / 3, description="share of all steps after which the schedule step lowers the rate"
+    )
+    plateau: Annotated[int, Field(ge=0)] = Field(
+        default=5, description="epochs without a better validation score that the schedule plateau waits for"
+    )
+    ema: Auto | Share = Field(
+        default=AUTO, description="decay per step of the moving average of weights, 0 for none; the average is the model"
+    )
+    clip: Auto | Positive | None = Field(
+        default=AUTO, description="norm that gradients are clipped to, or null for no clipping"
+    )
+    patience: Auto | Annotated[int, Field(ge=0)] = Field(
+        default=AUTO, description="epochs without a better validation score before training stops early, 0 for never"
+    )
+    precision: Auto | Literal["fp32", "bf16"] = Field(
+        default=AUTO, description="arithmetic of the forward pass; weights are always kept in fp32"
+    )
+    threads: Auto | Count = Field(default=AUTO, description="processor threads; another number gives other last bits")
+    checkpoint_seconds: NotNegative = Field(
+        default=30.0, description="time between checkpoints in seconds; has no influence on the weights"
+    )

@@ -1,0 +1,1 @@
+"""What people read: figures, the report of a run, the page and the terminal tables of an inspection."""
