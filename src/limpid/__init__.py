@@ -13,6 +13,7 @@ from limpid._version import __version__
 if TYPE_CHECKING:
     from limpid.api import (
         LimpidError,
+        Metric,
         Model,
         Run,
         compare,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LimpidError",
+    "Metric",
     "Model",
     "Run",
     "__version__",

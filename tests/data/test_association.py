@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+
 from limpid.data.association import (
     correlation_ratio,
     cramers_v,
@@ -15,7 +17,6 @@ from limpid.data.association import (
     ranks,
     spearman,
 )
-from scipy import stats
 
 
 @pytest.fixture

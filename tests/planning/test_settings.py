@@ -29,7 +29,9 @@ def test_a_column_with_dots_is_quoted():
     assert split_path("data.columns.'a.b'.kind") == ["data", "columns", "a.b", "kind"]
 
 
-@pytest.mark.parametrize("text", ["train.lr", "=3", "", "nonsense=1", "train.lr=[", "train.lr=!!python/object:os.system x"])
+@pytest.mark.parametrize(
+    "text", ["train.lr", "=3", "", "nonsense=1", "train.lr=[", "train.lr=!!python/object:os.system x"]
+)
 def test_malformed_sets_are_refused(text):
     with pytest.raises(RequestError):
         parse_sets([text])
@@ -67,7 +69,9 @@ def test_a_recipe_that_is_no_mapping_is_refused(tmp_path: Path):
         read_recipe(path)
 
 
-@pytest.mark.parametrize(("text", "value"), [("60s", 60), ("2m", 120), ("1.5h", 5400), ("90", 90), (90, 90), (None, None)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("60s", 60), ("2m", 120), ("1.5h", 5400), ("90", 90), (90, 90), (None, None)]
+)
 def test_budgets(text, value):
     assert seconds(text) == value
 
@@ -78,10 +82,15 @@ def test_impossible_budgets_are_refused(text):
         seconds(text)
 
 
-trees = st.recursive(st.integers(), lambda inner: st.dictionaries(st.text("abc", min_size=1, max_size=2), inner), max_leaves=8)
+trees = st.recursive(
+    st.integers(), lambda inner: st.dictionaries(st.text("abc", min_size=1, max_size=2), inner), max_leaves=8
+)
 
 
-@given(st.dictionaries(st.text("abc", min_size=1, max_size=2), trees), st.dictionaries(st.text("abc", min_size=1, max_size=2), trees))
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=2), trees),
+    st.dictionaries(st.text("abc", min_size=1, max_size=2), trees),
+)
 def test_merging_keeps_everything_that_is_not_overridden(base, over):
     merged = merge(base, over)
     assert set(merged) == set(base) | set(over)

@@ -15,7 +15,7 @@ from limpid._version import __version__
 from limpid.api.card import write_card
 from limpid.api.clock import Clock
 from limpid.api.encode import rows_frame
-from limpid.api.evaluate import figures
+from limpid.api.figures import figures
 from limpid.api.prepare import Prepared, stage
 from limpid.bundle.model import Model as Bundle
 from limpid.core.events import Evaluated, Listener, Noted
@@ -58,9 +58,7 @@ def finish(
         outputs = {name: bundle.raw(part.arrays) for name, part in held.items()}
         valid = held["valid"]
         calibration = task.calibrate(outputs["valid"], _target(valid), valid.weight)
-        metrics = {
-            name: figures(task, outputs[name], _target(part), part.weight) for name, part in held.items()
-        }
+        metrics = {name: figures(task, outputs[name], _target(part), part.weight) for name, part in held.items()}
         for name, values in metrics.items():
             tell(Evaluated(name, plan.net.name, {k: v for k, v in values.items() if v is not None}))
         for baseline in beside:
@@ -111,6 +109,16 @@ def _metrics(
         derive(plan.seed, "bootstrap"),
         repeats=plan.evaluate.intervals,
     )
+    gaps = verdict.differences(
+        task.metrics[0],
+        _target(part),
+        prediction,
+        part.weight,
+        beside,
+        derive(plan.seed, "gaps"),
+        part=judged,
+        repeats=max(1, plan.evaluate.intervals),
+    )
     compared = {b.name: {"metrics": b.metrics, "seconds": b.seconds, "note": b.note} for b in beside}
     return {
         "task": task.name,
@@ -122,8 +130,9 @@ def _metrics(
         "intervals": {judged: {name: list(low_high) for name, low_high in bounds.items()}},
         "judged": judged,
         "metric": task.metrics[0].name,
+        "greater_is_better": task.metrics[0].greater_is_better,
         "baselines": compared,
-        "verdict": verdict.verdict(task.metrics[0], metrics[judged], bounds, beside, part=judged),
+        "verdict": verdict.verdict(task.metrics[0], metrics[judged], bounds, beside, part=judged, gaps=gaps),
         "calibration": calibration,
         "details": details.details(
             task,

@@ -99,13 +99,14 @@ class Model:
         Raises:
             DataError: the target or an input is missing.
         """
-        from limpid.api.evaluate import evaluate_table
+        from limpid.api.figures import evaluate_table
 
         self.repairs = Repairs()
         return evaluate_table(self.bundle, open_table(data), self.repairs).metrics
 
     def __repr__(self) -> str:
-        return f"<limpid model: {self.task} of {', '.join(self.target)} from {len(self.inputs)} columns, net {self.bundle.net.name}>"
+        what = f"{self.task} of {', '.join(self.target)}"
+        return f"<limpid model: {what} from {len(self.inputs)} columns, net {self.bundle.net.name}>"
 
 
 def load(path: str | Path, *, net: Any = None) -> Model:
@@ -164,10 +165,7 @@ def _raw(bundle: Bundle, table: Table, repairs: Repairs) -> Any:
 
     needed = [n for n in table.columns if n in bundle.encoders.columns]
     return np.concatenate(
-        [
-            bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name))
-            for frame in table.chunks(needed, _ROWS)
-        ]
+        [bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name)) for frame in table.chunks(needed, _ROWS)]
     )
 
 

@@ -156,9 +156,7 @@ def reserve(budget: float, rows: int) -> float:
     return min(0.4 * budget, 2.5 + 0.04 * budget + rows * 4e-6)
 
 
-def encode(
-    prepared: Prepared, tell: Listener, folder: Path | None, *, most: int | None = None
-) -> dict[str, Encoded]:
+def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int | None = None) -> dict[str, Encoded]:
     """Encode all parts, or the first `most` rows of each."""
     draft = prepared.draft
     encoded = {}
@@ -177,9 +175,7 @@ def encode(
     return encoded
 
 
-def finish_plan(
-    prepared: Prepared, train: Encoded, tell: Listener
-) -> tuple[Plan, float]:
+def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Plan, float]:
     """Measure the machine's pace with this network and fill in the training.
 
     Returns:
@@ -220,22 +216,23 @@ def finish_plan(
     return plan, expected
 
 
-def _pace(
-    prepared: Prepared, asked: TrainSpec, train: Encoded, device: str
-) -> Pace:
+def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> Pace:
     rows = np.arange(min(len(train), _PACE_ROWS))
     model = prepared.build()
     sample = train.take(rows)
     guess, _, _ = plan_training(
-        asked, prepared.advice, prepared.advice_reasons, rows=prepared.sizes["train"], pace=Pace({"fp32": 1.0}, 0.0, 1), seconds=None
+        asked,
+        prepared.advice,
+        prepared.advice_reasons,
+        rows=prepared.sizes["train"],
+        pace=Pace({"fp32": 1.0}, 0.0, 1),
+        seconds=None,
     )
     return measure_pace(
         model,
         prepared.draft.task,
         sample,
-        guess,
-        asked_precision=asked.precision,
-        asked_threads=asked.threads,
+        guess.with_(precision=asked.precision, threads=asked.threads),
         valid_rows=prepared.sizes.get("valid", 0),
         device=device,
         signature=str({n: c.as_dict() for n, c in prepared.nets.items()})

@@ -103,7 +103,11 @@ def read_request(
     data = _given(data, planned.get("source"), "DATA", "DATA, such as people.csv or sample:iris")
     valid = valid if valid is not None else planned.get("valid")
     test = test if test is not None else planned.get("test")
-    given = {"train": data, **({"valid": valid} if valid is not None else {}), **({"test": test} if test is not None else {})}
+    given = {
+        "train": data,
+        **({"valid": valid} if valid is not None else {}),
+        **({"test": test} if test is not None else {}),
+    }
     options = {"train": "DATA", "valid": "--valid", "test": "--test"}
     tables = {part: open_table(value, what=options[part]) for part, value in given.items()}
     if target is None and not planned.get("target") and isinstance(data, str) and data.startswith("sample:"):
@@ -145,8 +149,7 @@ def _sample_target(data: str) -> str | None:
     sample = SAMPLES.get(data.removeprefix("sample:"))
     if sample is None:
         return None
-    chosen = sample.target
-    return chosen if isinstance(chosen, str) else ",".join(chosen)
+    return sample.target
 
 
 def _whole(value: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,7 @@ from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
 from limpid.planning.assemble import Assembled, build
-from limpid.planning.encoders import Arrays, Encoders
+from limpid.planning.encoders import Encoders
 from limpid.planning.plan import Component
 from limpid.tasks import CATALOGUE as TASKS
 
@@ -52,6 +52,10 @@ class Model:
     rows: int
     card: str = ""
 
+    def __post_init__(self) -> None:
+        # Which attention kernel torch takes depends on whether a gradient could be asked for, and so do the last bits.
+        self.network.eval().requires_grad_(False)
+
     @property
     def target(self) -> tuple[str, ...]:
         """Names of the target columns."""
@@ -68,7 +72,9 @@ class Model:
         """
         return forward(self.network, arrays, batch=batch)
 
-    def predict_frame(self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA") -> tuple[Prediction, pl.DataFrame]:
+    def predict_frame(
+        self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA"
+    ) -> tuple[Prediction, pl.DataFrame]:
         """The answers for raw rows, as arrays and as the columns of `limpid predict`.
 
         Raises:
@@ -151,7 +157,9 @@ class Model:
             shapes = {n: _shape(s) for n, s in _mapping(spec["shapes"]).items()}
             if shapes != encoders.shapes() or spec["forms"] != encoders.inputs:
                 raise layout.refuse("spec.json and encoders.json disagree", where)
-            network = _rebuild(chosen, others, shapes, encoders.inputs, task, members["weights.safetensors"], net, where)
+            network = _rebuild(
+                chosen, others, shapes, encoders.inputs, task, members["weights.safetensors"], net, where
+            )
             targets = {
                 str(n): parse(ColumnSpec, _mapping(c), where=f"target {n}") for n, c in _mapping(spec["target"]).items()
             }
@@ -216,43 +224,39 @@ def _rebuild(
     module: Any,
     where: str,
 ) -> Assembled:
-    """Build the network without memory for its weights, compare every name, shape and type, then put the weights in.
+    """Build the network without memory, compare every name, shape and type with the weights, and only then build it.
 
     A spec that asks for a gigantic network therefore costs nothing: its shapes do not match the weights at hand.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    file = f"{where}/weights.safetensors"
     try:
         tensors = load(weights)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise layout.refuse("the weights cannot be read", f"{where}/weights.safetensors") from error
+        raise layout.refuse("the weights cannot be read", file) from error
+
+    def make() -> Assembled:
+        return build(net, nets, shapes, forms, task, seed=0, module=module)
+
     if module is not None:
-        network = build(net, nets, shapes, forms, task, seed=0, module=module)
+        network = make()
+        _check_tensors(network, tensors, file)
     else:
         with torch.device("meta"):
-            network = build(net, nets, shapes, forms, task, seed=0)
+            _check_tensors(make(), tensors, file)
+        network = make()
+    network.load_state_dict(tensors)
+    return network
+
+
+def _check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:
     own = network.state_dict()
     if set(own) != set(tensors):
-        raise layout.refuse("the weights are those of another network", f"{where}/weights.safetensors")
+        raise layout.refuse("the weights are those of another network", file)
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape or tensor.dtype != own[name].dtype:
-            raise layout.refuse(f"the weight {name[:100]} has another shape or type", f"{where}/weights.safetensors")
+            raise layout.refuse(f"the weight {name[:100]} has another shape or type", file)
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise layout.refuse(f"the weight {name[:100]} is not finite", f"{where}/weights.safetensors")
-    network.load_state_dict(tensors, assign=module is None)
-    stray = [n for n, b in network.named_buffers() if b.is_meta] + [n for n, p in network.named_parameters() if p.is_meta]
-    assert not stray, f"tensors that no bundle fills: {stray}"
-    network.requires_grad_(False)
-    return network.eval()
-
-
-def batches(frame: pl.DataFrame, rows: int) -> Iterator[pl.DataFrame]:
-    """A frame in slices of at most `rows` rows; one empty slice for an empty frame."""
-    for start in range(0, max(frame.height, 1), rows):
-        yield frame.slice(start, rows)
-
-
-def tensors_of(arrays: Arrays, index: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
-    """Some encoded rows as a batch."""
-    return {name: torch.from_numpy(np.ascontiguousarray(array[index])) for name, array in arrays.items()}
+            raise layout.refuse(f"the weight {name[:100]} is not finite", file)

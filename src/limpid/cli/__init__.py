@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -28,9 +29,7 @@ from limpid.cli.train import train
 from limpid.core.errors import LimpidError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-VERBS = {
-    verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, report, compare, doctor)
-}
+VERBS = {verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, report, compare, doctor)}
 
 app = typer.Typer(
     name="limpid",
@@ -39,8 +38,24 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
+
+
+def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb, saying so when it is interrupted; the parser would be silent."""
+
+    @wraps(verb)
+    def run(*positional: Any, **named: Any) -> None:
+        try:
+            verb(*positional, **named)
+        except KeyboardInterrupt:
+            output.say("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+    return run
+
+
 for _name, _verb in VERBS.items():
-    app.command(_name)(_verb)
+    app.command(_name)(_interruptible(_verb))
 
 
 def _version(asked: bool) -> None:
@@ -76,7 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _check_verb(words)
+        verb = _verb_of(words)
+        if verb is not None and _asks_for_help(words):
+            _show_help(verb)
+            return DONE
         status = app(args=words, prog_name="limpid", standalone_mode=False)
         sys.stdout.flush()
     except LimpidError as error:
@@ -91,19 +109,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.mistake(usage.explain(error), as_json=as_json)
         return MISTAKE
     except BrokenPipeError:
-        # The reader (`| head`) has gone; what is left to flush goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return _unread()
+    except SystemExit as ended:  # the parser's own answer to a reader that has gone
+        if isinstance(ended.__context__, BrokenPipeError):
+            return _unread()
+        raise
     except Exception as error:  # the border: whatever else is wrong is ours, and is said so
         output.fault(error, as_json=as_json, debug=debug)
         return FAULT
     return int(status or DONE)
 
 
-def _check_verb(words: Sequence[str]) -> None:
+def _verb_of(words: Sequence[str]) -> str | None:
     first = next((word for word in words if not word.startswith("-")), None)
     if first is not None and first not in VERBS:
         raise usage.unknown_verb(first, list(VERBS))
+    return first
+
+
+def _asks_for_help(words: Sequence[str]) -> bool:
+    before = words[: words.index("--")] if "--" in words else words
+    return "--help" in before or "-h" in before
+
+
+def _show_help(verb: str) -> None:
+    """Print a verb's help without parsing the words, for which the parser would import pydantic."""
+    group: Any = typer.main.get_command(app)
+    with typer.Context(group, info_name="limpid") as above:
+        command = group.get_command(above, verb)
+        with typer.Context(command, info_name=verb, parent=above) as context:
+            sys.stdout.write(command.get_help(context) + "\n")
+    sys.stdout.flush()
+
+
+def _unread() -> int:
+    """The reader (`| head`) has gone and wants no more, so what is left to flush goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

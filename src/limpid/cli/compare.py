@@ -18,7 +18,7 @@ def compare(
     """Put runs side by side, the best first."""
     from limpid import api
 
-    found = api.compare([str(run) for run in runs])
+    found = api.compare(list(runs))
     if json:
         answer(found.as_dict())
     else:

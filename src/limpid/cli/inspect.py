@@ -17,7 +17,7 @@ def inspect(
     json: options.Json = False,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page as well.", show_default=False),
+        typer.Option("--html", metavar="FILE", help="Write a page.", show_default=False, rich_help_panel=options.SHOW),
     ] = None,
 ) -> None:
     """Look at data: columns, missing values, links, leaks."""
@@ -25,8 +25,8 @@ def inspect(
 
     found = api.inspect(data, target=target)
     if html is not None:
-        api.write_page(html, found.html())
-        say(f"page: {html}")
+        found.html(html)
+        say(f"page    {html}")
     if json:
         answer(found.as_dict())
     elif html is None:

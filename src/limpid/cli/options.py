@@ -89,7 +89,7 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="D",
-        help="cpu, cuda, cuda:1 or mps; by default the fastest there is.",
+        help="cpu or cuda; by default the GPU where torch sees one.",
         show_default=False,
         rich_help_panel=WORK,
     ),
@@ -109,7 +109,7 @@ Seed = Annotated[
     typer.Option(
         "--seed",
         metavar="N",
-        help="Every random draw follows from it; 0 by default.",
+        help="Every random draw follows from it; by default 0, or the recipe's.",
         show_default=False,
         rich_help_panel=WORK,
     ),
@@ -126,9 +126,7 @@ Set = Annotated[
 ]
 Recipe = Annotated[
     Path | None,
-    typer.Option(
-        "--recipe", metavar="FILE", help="A plan.yaml to replay.", show_default=False, rich_help_panel=WORK
-    ),
+    typer.Option("--recipe", metavar="FILE", help="A plan.yaml to replay.", show_default=False, rich_help_panel=WORK),
 ]
 Resume = Annotated[
     bool,

@@ -6,10 +6,30 @@ import json
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from limpid.core.errors import LimpidError
+
+
+class Mended(Protocol):
+    """One entry of a tally of repairs."""
+
+    @property
+    def where(self) -> str:
+        """Which column or file."""
+
+    @property
+    def what(self) -> str:
+        """What was done, in the past tense."""
+
+    @property
+    def count(self) -> int:
+        """Rows or cells that it was done to."""
+
+    @property
+    def example(self) -> str:
+        """One value that it was done to."""
 
 
 def answer(content: Mapping[str, Any]) -> None:
@@ -23,6 +43,13 @@ def say(text: str) -> None:
     """Print a line for a person to stderr."""
     sys.stderr.write(text.rstrip("\n") + "\n")
     sys.stderr.flush()
+
+
+def say_repairs(repairs: Iterable[Mended]) -> None:
+    """Print what had to be mended in the data, a line each."""
+    for repair in repairs:
+        example = f" (such as {repair.example!r})" if repair.example else ""
+        say(f"note: {repair.where}: {repair.count:,} {repair.what}{example}")
 
 
 def mistake(error: LimpidError, *, as_json: bool) -> None:

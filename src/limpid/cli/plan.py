@@ -26,12 +26,22 @@ def plan(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Print what train would do, and why, without training."""
+    """Print what train would do, and why, without training.
+
+    A terminal gets a table; a file or a pipe gets YAML that `limpid train --recipe` replays. With --out the plan is
+    written there, where `limpid train --out DIR --resume` finds it.
+    """
     request = collect(locals(), verb="plan")
+    if request.pop("resume") and request["recipe"] is None:
+        request["recipe"] = request["out"] / "plan.yaml"
+    if request["out"] is not None and request["out"].suffix not in (".yaml", ".yml"):
+        request["out"] = request["out"] / "plan.yaml"
     from limpid import api
 
     made = api.plan(**request)
     if json:
         answer(made.as_dict())
-    else:
+    elif not quiet and sys.stdout.isatty():
+        made.show()
+    elif not quiet:
         sys.stdout.write(made.text().rstrip("\n") + "\n")

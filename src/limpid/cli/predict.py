@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from limpid.cli import options
+from limpid.cli.output import say, say_repairs
 
 
 def predict(
@@ -24,10 +25,12 @@ def predict(
     ],
     keep: Annotated[
         list[str] | None,
-        typer.Option("--keep", metavar="COL", help="A column of DATA to write as well; repeatable.", show_default=False),
+        typer.Option("--keep", metavar="COL", help="A column of DATA to write too; repeatable.", show_default=False),
     ] = None,
 ) -> None:
     """Write a model's answers for new rows, in their order."""
     from limpid import api
 
-    api.predict(str(run), data, out=str(out), keep=tuple(keep or ()))
+    found = api.predict(run, data, out=out, keep=tuple(keep or ()))
+    say_repairs(found.repairs)
+    say(f"{len(found):,} rows written to {out}")

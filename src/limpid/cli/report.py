@@ -11,4 +11,4 @@ def report(run: options.RunPath) -> None:
     """Write a run's report again from its folder."""
     from limpid import api
 
-    sys.stdout.write(f"{api.report(str(run))}\n")
+    sys.stdout.write(f"{api.report(run)}\n")

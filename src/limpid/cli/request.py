@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from limpid.cli.clock import process_start
 from limpid.core.errors import RequestError
 
 
@@ -28,10 +29,7 @@ def collect(options: Mapping[str, Any], *, verb: str) -> dict[str, Any]:
         )
     request["target"] = targets(options["target"])
     request["set"] = list(options["set_"] or ())
-    if request["seed"] is None:
-        request["seed"] = 0
-    for path in ("out", "recipe"):
-        request[path] = None if request[path] is None else str(request[path])
+    request["started"] = process_start()
     return request
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import typer
 
 from limpid.cli import options
 from limpid.cli.output import answer, say
 from limpid.cli.request import collect
+
+if TYPE_CHECKING:
+    from limpid.core.events import Event
 
 INTERRUPTED = 130
 
@@ -32,10 +38,29 @@ def train(
     request = collect(locals(), verb="train")
     from limpid import api
 
-    run = api.train(**request)
-    summary = run.summary()
+    saved: list[str] = []
+
+    def listen(event: Event) -> None:
+        if event.as_dict()["event"] == "CheckpointSaved":
+            saved[:] = [str(event.as_dict()["path"])]
+
+    try:
+        run = api.train(**request, listen=listen)
+    except KeyboardInterrupt:
+        say(_interrupted(out, saved))
+        raise typer.Exit(INTERRUPTED) from None
+    if not quiet:
+        from rich.console import Console
+
+        run.show(Console(stderr=json))
     if json:
-        answer(summary)
-    if summary["stopped"] == "interrupted":
-        say(f"interrupted, checkpoint saved; go on with: limpid train --out {run.path} --resume")
-        raise typer.Exit(INTERRUPTED)
+        answer(run.summary())
+
+
+def _interrupted(out: Path | None, saved: list[str]) -> str:
+    """What a person needs to know who has just pressed Ctrl+C."""
+    if not saved:
+        return "interrupted before the first checkpoint"
+    checkpoint = Path(saved[0])
+    folder = next((p.parent for p in (checkpoint, *checkpoint.parents) if p.name == "checkpoint"), out)
+    return f"interrupted, checkpoint saved; go on with: limpid train --out {folder} --resume"

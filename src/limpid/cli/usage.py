@@ -20,16 +20,16 @@ def explain(error: typer.TyperException) -> RequestError:
     context: Any = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "limpid"
     help_line = f"see {command} --help"
-    option = getattr(error, "option_name", None)
+    option = str(getattr(error, "option_name", None) or "")
     known = _options(context)
-    if option is not None and option not in known:
+    if type(error).__name__ == "NoSuchOption":
         return RequestError(
             f"there is no option {option}",
             where=command,
             expected=f"one of {', '.join(known)}" if known else "no options",
             fix=did_you_mean(option, known) if known else help_line,
         )
-    if option is not None:
+    if option:
         return RequestError(
             _sentence(error), where=f"{command} {option}", expected=f"{option} with its value", fix=help_line
         )

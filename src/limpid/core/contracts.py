@@ -192,6 +192,10 @@ class Task(Protocol):
     def calibrate(self, outputs: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> Reasons:
         """Fit temperature, threshold or conformal widths on validation rows; says what it found."""
 
+    def outputs_of(self, answers: np.ndarray) -> np.ndarray:
+        """Raw outputs that stand for the answers (N,K) or (N,R) of a model that is no network, so that baselines are
+        calibrated and judged like one."""
+
     def decode(self, prediction: Prediction) -> pl.DataFrame:
         """The columns of `limpid predict`: prediction, probability_<class>, lower, upper."""
 

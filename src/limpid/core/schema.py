@@ -19,7 +19,9 @@ class ColumnSpec(Spec):
 
     kind: str = Field(description="kind of column: a name of the catalogue of modalities")
     missing: tuple[str, ...] = Field(default=(), description="values that stand for a missing one, such as ? or -999")
-    use: bool = Field(default=True, description="whether the model reads it; false for what is left out, with the reason")
+    use: bool = Field(
+        default=True, description="whether the model reads it; false for what is left out, with the reason"
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="settings of the modality")
 
     @model_validator(mode="before")

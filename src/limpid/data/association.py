@@ -82,7 +82,8 @@ def _pearson_matrix(x_NP: Floats) -> Floats:
     r = np.divide(shared, spread, out=np.zeros_like(shared), where=spread > 1e-12)
     r[pairs < MIN_PAIRS] = 0.0
     near_one = np.abs(np.abs(r) - 1.0) < 1e-12
-    return np.clip(np.where(near_one, np.sign(r), r), -1.0, 1.0)
+    result: Floats = np.clip(np.where(near_one, np.sign(r), r), -1.0, 1.0)
+    return result
 
 
 def pool(codes: Codes, levels: int = MAX_LEVELS) -> Codes:
@@ -204,8 +205,8 @@ def pairs(numbers: Mapping[str, Floats], categories: Mapping[str, Codes], *, top
             found.append({"a": names[i], "b": names[j], "measure": measure, "value": value})
     pooled = {name: pool(codes) for name, codes in categories.items()}
     labels = list(pooled)
-    for i, a in enumerate(labels):
-        for b in labels[i + 1 :]:
+    for place, a in enumerate(labels):
+        for b in labels[place + 1 :]:
             found.append({"a": a, "b": b, "measure": "cramers_v", "value": cramers_v(pooled[a], pooled[b])})
         if names:
             for name, value in zip(names, _ratios(pooled[a], values, True), strict=True):

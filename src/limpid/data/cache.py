@@ -81,7 +81,9 @@ def making(key: str, need_bytes: int = 0) -> Iterator[Path]:
         root.mkdir(parents=True, exist_ok=True)
         _make_room(root, need_bytes)
         if shutil.disk_usage(root).free < need_bytes:
-            raise OSError(f"about {need_bytes / 1e9:.1f} GB are needed, {shutil.disk_usage(root).free / 1e9:.1f} are free")
+            raise OSError(
+                f"about {need_bytes / 1e9:.1f} GB are needed, {shutil.disk_usage(root).free / 1e9:.1f} are free"
+            )
         temporary.mkdir()
         lock = hold(temporary)
     except OSError as error:

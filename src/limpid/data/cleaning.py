@@ -150,7 +150,7 @@ def parse_numbers(column: pl.Series, decimal: str = ".") -> tuple[pl.Series, np.
         return _numbers(column.name, cells), np.zeros(rows, bool)
     cells = cells.copy()
     rest = column if hard.all() else column.filter(pl.Series(hard))
-    cells[hard] = _mapped(rest, lambda t: _or_nan(read_number(t, decimal)), pl.Float64).to_numpy()
+    cells[hard] = _read_numbers(rest, decimal)
     bad = np.isnan(cells) & present
     if bad.any():  # a written NaN is missing, not wrong
         bad[bad] = [t.lower().lstrip("+-") != "nan" for t in column.filter(pl.Series(bad)).to_list()]
@@ -159,6 +159,21 @@ def parse_numbers(column: pl.Series, decimal: str = ".") -> tuple[pl.Series, np.
 
 def _numbers(name: str, cells: np.ndarray) -> pl.Series:
     return pl.Series(name, cells, nan_to_null=True, dtype=pl.Float64)
+
+
+def _read_numbers(texts: pl.Series, decimal: str) -> np.ndarray:
+    """`read_number` of every text, NaN for none; the commonest spellings of a long column are read by polars."""
+    cells = np.full(len(texts), np.nan)
+    if len(texts) > _FEW:
+        easy = texts.str.contains(_EASY[decimal]).to_numpy()
+        if easy.any():
+            digits = texts.filter(pl.Series(easy)).str.replace_all(rf"[{_CURRENCY}% {_GROUP[decimal]}]", "")
+            cells[easy] = digits.str.replace(decimal, ".", literal=True).cast(pl.Float64).to_numpy()
+        texts = texts.filter(pl.Series(~easy))
+    else:
+        easy = np.zeros(len(texts), bool)
+    cells[~easy] = _mapped(texts, lambda t: _or_nan(read_number(t, decimal)), pl.Float64).to_numpy()
+    return cells
 
 
 def _or_nan(value: float | None) -> float:
@@ -174,6 +189,13 @@ def _number_pattern(decimal: str, group: str) -> re.Pattern[str]:
 
 
 _PATTERNS = {".": _number_pattern(".", ","), ",": _number_pattern(",", ".")}
+_GROUP = {".": ",", ",": "."}
+# A part of what the patterns above read, and what polars reads too once the signs are taken out.
+_EASY = {
+    d: rf"^[+-]?[{_CURRENCY}]?(?:[1-9][0-9]{{0,2}}(?:[{g}][0-9]{{3}}){{1,8}}|[0-9]{{1,25}})"
+    rf"(?:[{d}][0-9]{{0,20}})?[{_CURRENCY}%]?$"
+    for d, g in _GROUP.items()
+}
 _SPELLINGS = str.maketrans({"\u2212": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
 
 
@@ -227,7 +249,7 @@ def parse_dates(column: pl.Series, format: str = "iso") -> tuple[pl.Series, np.n
     if not (column.dtype == pl.String or column.dtype.is_numeric()):
         return pl.Series(column.name, [None] * rows, dtype=pl.Datetime("us")), present
     texts = column if column.dtype == pl.String else _mapped(column, canonical_text, pl.String)
-    different = texts.drop_nulls() if rows <= _FEW else texts.unique().drop_nulls()
+    different = _present_texts(texts)
     found, fits = read_dates(different, format)
     if rows <= _FEW:
         answers = iter([int(f) if fit else None for f, fit in zip(found, fits, strict=True)])
@@ -237,6 +259,11 @@ def parse_dates(column: pl.Series, format: str = "iso") -> tuple[pl.Series, np.n
         cells = texts.replace_strict(different, known, default=None, return_dtype=pl.Int64)
     bad = np.zeros(rows, bool) if fits.all() else present & cells.is_null().to_numpy()
     return cells.cast(pl.Datetime("us")).alias(column.name), bad
+
+
+def _present_texts(texts: pl.Series) -> pl.Series:
+    texts = texts if len(texts) <= _FEW else texts.unique()
+    return texts.drop_nulls() if texts.null_count() else texts
 
 
 def canonical_text(value: Any) -> str:
@@ -302,14 +329,21 @@ def split_labels(column: pl.Series, separator: str) -> pl.Series:
         [['drama', 'comedy'], None, []]
     """
     column = plain(column)
-    cells = []
-    for value in column.to_list():
-        if value is None:
-            cells.append(None)
-            continue
-        pieces = value if isinstance(value, list) else canonical_text(value) if separator == "" else str(value)
-        if isinstance(pieces, str):
-            pieces = pieces.split(separator) if separator else [pieces]
-        texts = (canonical_text(p.strip(BLANKS) if isinstance(p, str) else p) for p in pieces if p is not None)
-        cells.append(list(dict.fromkeys(t for t in texts if t)))
-    return pl.Series(column.name, cells, dtype=pl.List(pl.String))
+    dtype = pl.List(pl.String)
+    if len(column) <= _FEW or column.dtype == pl.List:
+        cells = [None if v is None else _labels(v, separator) for v in column.to_list()]
+        return pl.Series(column.name, cells, dtype=dtype)
+    different = column.unique()
+    answers = pl.Series([None if v is None else _labels(v, separator) for v in different.to_list()], dtype=dtype)
+    index = pl.Series(np.arange(len(different), dtype=np.int64))
+    return answers.gather(column.replace_strict(different, index, return_dtype=pl.Int64)).alias(column.name)
+
+
+def _labels(value: Any, separator: str) -> list[str]:
+    if isinstance(value, list):
+        pieces = [v for v in value if v is not None]
+    else:
+        text = value if isinstance(value, str) else canonical_text(value)
+        pieces = text.split(separator) if separator else [text]
+    texts = (canonical_text(p.strip(BLANKS) if isinstance(p, str) else p) for p in pieces)
+    return list(dict.fromkeys(t for t in texts if t))

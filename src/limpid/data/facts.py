@@ -28,8 +28,9 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 
 _SAMPLE = 2_000  # different values looked at where a share is enough
 _SHOWN = 120  # characters of a value in `top` and `examples`
-_MOST_CODES = 12  # words taken as missing in a column of numbers
-_STAMP_NAME = re.compile(r"(^|[^a-z])(time|date|timestamp|ts|stamp|created|updated|modified|epoch|unix|at|when)([^a-z]|$)")
+_STAMP_NAME = re.compile(
+    r"(^|[^a-z])(time|date|timestamp|ts|stamp|created|updated|modified|epoch|unix|at|when)([^a-z]|$)"
+)
 _DATE_START = re.compile(r"[0-9]{1,4}[-/. T:][0-9A-Za-z]|[A-Za-z]{3,9}[.,]?[-/ ,]+[0-9]|[0-9]{1,2}[A-Za-z]{3}")
 
 
@@ -85,9 +86,8 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
     if total_rows is not None and total_rows > len(column):
         notes.append(f"counted in {len(column):,} of {total_rows:,} rows")
     if stored == "binary":
-        return ColumnFacts(
-            column.name, len(column), column.null_count(), {}, len(column) - column.null_count(), stored, notes=tuple(notes)
-        )
+        absent = column.null_count()
+        return ColumnFacts(column.name, len(column), absent, {}, len(column) - absent, stored, notes=tuple(notes))
     if column.dtype == pl.String:
         column = column.str.strip_chars(BLANKS)
     elif column.dtype.is_float():
@@ -96,10 +96,11 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
     counted.notes += notes
     found: dict[str, Any] = {}
     if stored == "list":
-        found = _label_facts(column, "")
+        found = _label_facts(column)
     elif stored == "date":
         counted.drop(date_codes(counted.values.cast(pl.Datetime("us")).to_physical().to_numpy(), counted.counts))
-        found = {"date_share": 1.0 if counted.present else 0.0, "sorted_share": _sorted_share(column.to_physical(), counted)}
+        in_order = _sorted_share(column.to_physical(), counted)
+        found = {"date_share": 1.0 if counted.present else 0.0, "sorted_share": in_order}
     elif stored == "text":
         found = _text_facts(column, counted)
     elif stored != "boolean":
@@ -139,7 +140,7 @@ def _count(column: pl.Series) -> _Counted:
     table = cells.alias("value").value_counts(name="count").sort("value")
     table = table.filter(pl.col("value").is_not_null())
     values, counts = table["value"], table["count"].to_numpy().astype(np.int64)
-    if values.dtype != pl.String:
+    if column.dtype != pl.String:
         return _Counted(column.name, len(column), values, counts)
     filled = (values != "").to_numpy()
     counted = _Counted(column.name, len(column), values.filter(pl.Series(filled)), counts[filled])
@@ -149,7 +150,7 @@ def _count(column: pl.Series) -> _Counted:
 
 def _drop_words(counted: _Counted, words: frozenset[str]) -> None:
     short = counted.values.str.len_bytes() <= 16
-    mask = (short & counted.values.str.to_lowercase().is_in(list(words))).to_numpy()
+    mask = np.asarray((short & counted.values.str.to_lowercase().is_in(list(words))).to_numpy())
     if mask.any() and _letter_codes(counted, mask):
         mask &= (counted.values != "NA").to_numpy()  # Namibia, North America
     if mask.any():
@@ -194,7 +195,7 @@ def _decimal(sample: _Counted) -> tuple[str, float]:
 
 def _unread(values: pl.Series, decimal: str) -> np.ndarray:
     numbers, bad = parse_numbers(values, decimal)
-    return bad | numbers.is_null().to_numpy()
+    return np.asarray(bad | numbers.is_null().to_numpy())
 
 
 def _drop_words_among_numbers(counted: _Counted, decimal: str) -> np.ndarray:
@@ -207,7 +208,7 @@ def _drop_words_among_numbers(counted: _Counted, decimal: str) -> np.ndarray:
     if 0 < rest <= 3 and readable > 30 and not (bad & digits).any() and counted.counts[bad].min() >= 2 and share < 0.5:
         counted.drop(bad)
         numbers = numbers.filter(pl.Series(~bad))
-    return numbers.to_numpy()
+    return np.asarray(numbers.to_numpy())
 
 
 def _number_facts(column: pl.Series, counted: _Counted, numbers: np.ndarray, decimal: str) -> dict[str, Any]:
@@ -234,9 +235,19 @@ def _number_facts(column: pl.Series, counted: _Counted, numbers: np.ndarray, dec
         found["leading_zero_share"] = float(counted.counts[zeros].sum() / counted.counts[whole].sum())
     if finite.any():
         found |= _moments(numbers[finite], counted.counts[finite])
-        cells = parse_numbers(column, decimal)[0] if found["number_share"] >= 0.5 else None
-        found["sorted_share"] = _sorted_share(cells, counted) if cells is not None else 0.0
+        if found["number_share"] >= 0.5:
+            found["sorted_share"] = _sorted_share(_in_file_order(column, counted, numbers), counted)
     return found
+
+
+def _in_file_order(column: pl.Series, counted: _Counted, numbers: np.ndarray) -> pl.Series:
+    """The numbers of all cells; codes of missing ones may be among them."""
+    if column.dtype != pl.String:
+        return column
+    cells = column.cast(pl.Float64, strict=False)
+    if cells.null_count() <= len(column) - counted.present:
+        return cells
+    return column.replace_strict(counted.values, pl.Series(numbers), default=None, return_dtype=pl.Float64)
 
 
 def _moments(values: np.ndarray, counts: np.ndarray) -> dict[str, Any]:
@@ -295,7 +306,7 @@ def _stamp_facts(counted: _Counted, stored: str, found: dict[str, Any]) -> dict[
     low, high = found.get("minimum"), found.get("maximum")
     if stored == "float" or low is None or high is None or found.get("integer_share") != 1.0 or len(counted.values) < 5:
         return {}
-    if 1.9e7 <= low and high < 2.1e7:
+    if low >= 1.9e7 and high < 2.1e7:
         sample = canonical(counted.sample().values)
         share = counted.sample().share(~parse_dates(sample, "%Y%m%d")[1])
         # A quarter of the numbers in that range would be dates by chance.
@@ -332,18 +343,23 @@ def _separator_facts(counted: _Counted) -> dict[str, Any]:
     return {}
 
 
-def _label_facts(column: pl.Series, separator: str) -> dict[str, Any]:
-    labels = split_labels(column, separator).explode().drop_nulls()
+def _label_facts(column: pl.Series) -> dict[str, Any]:
+    labels = split_labels(column, "").explode().drop_nulls()
     return {"separator": "", "labels": labels.n_unique()}
 
 
 def _top(counted: _Counted) -> tuple[tuple[str, int], ...]:
     order = np.argsort(-counted.counts, kind="stable")[:20]
-    values = canonical(counted.values.gather(order)).to_list()
+    values = _shown(counted.values.gather(order))
     return tuple((v[:_SHOWN], int(c)) for v, c in zip(values, counted.counts[order], strict=True))
 
 
+def _shown(values: pl.Series) -> list[str]:
+    """Values as text, and text as it was written."""
+    return (values if values.dtype == pl.String else canonical(values)).to_list()
+
+
 def _examples(column: pl.Series, counted: _Counted) -> tuple[str, ...]:
-    head = canonical(column.drop_nulls().head(200)).to_list()
+    head = _shown(column.drop_nulls().head(200))
     kept = (v for v in dict.fromkeys(head) if v != "" and v not in counted.codes)
     return tuple(v[:_SHOWN] for v, _ in zip(kept, range(5), strict=False))

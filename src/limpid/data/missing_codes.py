@@ -5,18 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 WORDS = frozenset(
-    {"?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "null", "(null)", "#null!", "nan", "nat", "\\n", "missing", "#value!"}
-    | {"#div/0!", "#ref!", "#name?", "-nan", "not available"}
+    {"?", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "null", "(null)", "#null!", "nan", "-nan", "nat", "\\n"}
+    | {"missing", "not available", "#value!", "#div/0!", "#ref!", "#name?"}
 )
 """Words that stand for a missing value in any column, in lower case."""
 
-WORDS_AMONG_NUMBERS = frozenset({"none", "nil", "-", "--", "---", ".", "..", "...", "*", "x", "_", "unknown", "unk", "void", "tbd"})
+WORDS_AMONG_NUMBERS = frozenset(
+    {"none", "nil", "-", "--", "---", ".", "..", "...", "*", "x", "_", "unknown", "unk", "void", "tbd"}
+)
 """Words that stand for a missing value where the others are numbers or dates; among words they may mean something."""
 
 _LIMITS = frozenset({-(2**63), -(2**31), -(2**15), 2**63, 2**63 - 1, 2**31 - 1, 2**15 - 1})
 _PLACEHOLDERS = np.array(
-    ["0001-01-01", "1753-01-01", "1899-12-30", "1899-12-31", "1900-01-01", "1970-01-01"]
-    + ["2099-12-31", "2999-12-31", "9999-01-01", "9999-12-31"],
+    [
+        *(f"{year:04}-01-01" for year in (1, 1753, 1900, 1970, 9999)),
+        *(f"{year:04}-12-31" for year in (1899, 2099, 2999, 9999)),
+        "1899-12-30",
+    ],
     dtype="M8[D]",
 )
 _IMPOSSIBLE = np.array(["0001-01-01", "9999-01-01", "9999-12-31"], dtype="M8[D]")
@@ -63,8 +68,8 @@ def _is_code(values: np.ndarray, counts: np.ndarray, end: int, total: float) -> 
     if _nines(value) or value in _LIMITS:
         if value < 0:
             return never_negative or gap >= width
-        return share >= 0.01 and count >= 3 * usual and gap >= width
-    if len(rest) < 10 or share < 0.02 or count < 5 * usual:
+        return share >= 0.01 and count >= usual and gap >= width
+    if len(rest) < 10 or share < 0.02 or count < usual:
         return False
     return gap >= 3 * width or (never_negative and value <= -50 and gap >= 0.5 * width)
 

@@ -62,7 +62,8 @@ class Wanted:
         order = np.argsort(-counts, kind="stable")[:MAX_CLASSES]
         if len(counts) == 2:
             order = np.array([1])
-        return (self.classes[None, :] == order[:, None]).astype(np.float64)
+        picked: Floats = (self.classes[None, :] == order[:, None]).astype(np.float64)
+        return picked
 
 
 def score(column: View, wanted: Wanted, fold: npt.NDArray[np.bool_]) -> float:
@@ -118,7 +119,11 @@ def _bins(column: View, learn: npt.NDArray[np.bool_]) -> tuple[Codes, int]:
         return np.zeros(len(column.numbers), dtype=np.int64), 1
     wanted = int(np.clip(known.size // MIN_ROWS_A_BIN, 4, MAX_BINS))
     ordered = np.sort(known)
-    edges = np.unique(ordered[np.linspace(0, known.size - 1, wanted + 1)[1:-1].astype(np.int64)])
+    cuts, often = np.unique(
+        ordered[np.linspace(0, known.size - 1, wanted + 1)[1:-1].astype(np.int64)], return_counts=True
+    )
+    # A value that fills whole bins gets one of its own, else its neighbours above would share it.
+    edges = np.union1d(cuts, np.nextafter(cuts[often > 1], np.inf))
     place = np.searchsorted(edges, column.numbers, side="right") + 1
     return np.where(np.isnan(column.numbers), 0, place), len(edges) + 2
 
@@ -141,10 +146,10 @@ def _auc(bins: Codes, means: Floats, target_CN: Floats, count: int) -> float:
         if p.sum() == 0 or n.sum() == 0:
             continue
         groups = np.concatenate([[0], np.cumsum(scores[1:] > scores[:-1])])
-        p, n = np.bincount(groups, weights=p), np.bincount(groups, weights=n)
-        below = np.cumsum(n) - n
-        values.append(float((p * (below + n / 2)).sum() / (p.sum() * n.sum())))
-        weights.append(float(p.sum()))
+        found, missed = np.bincount(groups, weights=p), np.bincount(groups, weights=n)
+        below = np.cumsum(missed) - missed
+        values.append(float((found * (below + missed / 2)).sum() / (found.sum() * missed.sum())))
+        weights.append(float(found.sum()))
     return float(np.average(values, weights=weights)) if values else 0.5
 
 

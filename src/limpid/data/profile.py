@@ -48,7 +48,7 @@ def profile(
         columns: kind, missing codes and options of each column.
         facts: what was counted in each column.
         target: names of the target columns, possibly none.
-        because: for each column, the evidence for its kind.
+        because: the evidence for each column's kind, by its name or by its path in the plan ("data.columns.NAME").
         parts: (N,) the part of each row ("train", "valid", "test"); then everything is measured on training rows, and
             the others are only compared with them for duplicates.
         seed: of samples.
@@ -79,11 +79,11 @@ def profile(
         notes.append(f"{len(names) - len(shown):,} of {len(names):,} columns are listed by name and kind alone")
     views = {n: view(frame.get_column(n), columns[n], facts.get(n)) for n in shown}
     chosen = [views[n] for n in target if n in views]
-    reasons = because or {}
+    reasons = {n: (because or {}).get(f"data.columns.{n}", (because or {}).get(n, "")) for n in names}
     described = [
-        {**_describe(views[n], columns[n], facts.get(n)), "evidence": reasons.get(n, "")}
+        {**_describe(views[n], columns[n], facts.get(n)), "evidence": reasons[n]}
         if n in views
-        else {"name": n, "kind": columns[n].kind, "use": columns[n].use, "evidence": reasons.get(n, "")}
+        else {"name": n, "kind": columns[n].kind, "use": columns[n].use, "evidence": reasons[n]}
         for n in names
     ]
     correlations, compared = _correlations(views, chosen, seed)
@@ -201,7 +201,10 @@ def _histogram(ordered: npt.NDArray[np.float64], quantiles: npt.NDArray[np.float
         reach = high - low
     if core > 0 and reach > 4 * core:
         low, high = max(low, float(quantiles[1]) - core / 2), min(high, float(quantiles[7]) + core / 2)
-    below, above = int(np.searchsorted(ordered, low, "left")), len(ordered) - int(np.searchsorted(ordered, high, "right"))
+    below, above = (
+        int(np.searchsorted(ordered, low, "left")),
+        len(ordered) - int(np.searchsorted(ordered, high, "right")),
+    )
     inner = ordered[below : len(ordered) - above]
     if high <= low or not np.isfinite(high - low):
         return {"edges": [low, high], "counts": [len(inner)], "below": below, "above": above}
@@ -209,8 +212,10 @@ def _histogram(ordered: npt.NDArray[np.float64], quantiles: npt.NDArray[np.float
     if whole and high - low < BINS:
         edges = np.arange(low, high + 2)  # one bin for each whole number
     elif whole:
-        edges = low + np.arange(BINS + 1) * np.ceil((high - low + 1) / BINS)
-        edges = edges[: int(np.searchsorted(edges, high, "right")) + 1]
+        values = int(high - low) + 1
+        least = -(-values // BINS)
+        step = min(range(least, 2 * least + 1), key=lambda s: (-values % s) / s)  # the last bin as full as can be
+        edges = low + np.arange(-(-values // step) + 1) * float(step)
     else:
         edges = np.linspace(low, high, BINS + 1)
     places = np.searchsorted(inner, edges[1:-1], "left")
@@ -234,9 +239,7 @@ def _sample(rows: int, seed: int) -> npt.NDArray[np.int64] | None:
     return np.sort(generator(seed, "profile", "pairs").choice(rows, PAIR_ROWS, replace=False)).astype(np.int64)
 
 
-def _correlations(
-    views: Mapping[str, View], target: Sequence[View], seed: int
-) -> tuple[list[dict[str, Any]], int]:
+def _correlations(views: Mapping[str, View], target: Sequence[View], seed: int) -> tuple[list[dict[str, Any]], int]:
     """The strongest pairs, and how many columns were compared."""
     usable = [v for v in views.values() if _comparable(v)]
     if len(usable) < 2:

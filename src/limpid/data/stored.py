@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from limpid.core.errors import BundleError
@@ -98,7 +99,7 @@ class Stored:
         """A list of at most `limit` finite numbers; `rising` demands that each is larger than the one before."""
         values = self._list(name, limit)
         result = [self._number(v, name) for v in values]
-        if rising and any(b <= a for a, b in zip(result, result[1:], strict=False)):
+        if rising and any(b <= a for a, b in pairwise(result)):
             self.refuse(f"{name!r} does not rise", f"{name!r} in rising order")
         return result
 

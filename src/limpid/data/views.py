@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from limpid.core.schema import ColumnFacts, ColumnSpec
-from limpid.data.cleaning import clean, parse_dates, parse_numbers
+from limpid.data.cleaning import canonical, clean, parse_dates, parse_numbers
 
 MICROSECONDS_A_DAY = 86_400_000_000
 
@@ -81,21 +81,8 @@ def _count(mask: pl.Series | npt.NDArray[np.bool_]) -> int:
     return int(np.asarray(mask).sum())
 
 
-def as_text(cells: pl.Series) -> pl.Series:
-    """Any column as text, missing cells staying missing; whole floats lose their ".0" so that 1 and 1.0 agree."""
-    if cells.dtype == pl.String:
-        return cells
-    if isinstance(cells.dtype, (pl.List, pl.Array)):
-        inner = cells.cast(pl.List(pl.String)) if isinstance(cells.dtype, pl.Array) else cells
-        return inner.list.eval(pl.element().cast(pl.String)).list.join(" | ")
-    if cells.dtype == pl.Binary or isinstance(cells.dtype, (pl.Struct, pl.Object)):
-        return pl.Series(cells.name, [None if v is None else str(v)[:200] for v in cells.to_list()], dtype=pl.String)
-    text = cells.cast(pl.String, strict=False)
-    return text.str.strip_suffix(".0") if cells.dtype.is_float() else text
-
-
 def _coded(cells: pl.Series, kind: str) -> View:
-    text = as_text(cells).alias("level")
+    text = canonical(cells).alias("level")
     counts = text.drop_nulls().value_counts().sort(["count", "level"], descending=[True, False])
     levels = counts.get_column("level")
     coded = text.to_frame().join(

@@ -99,8 +99,8 @@ class Block(nn.Module):
         y = x if self.attention_norm is None else self.attention_norm(x)
         start = 0 if last is None else x.shape[1] - last
         x = x[:, start:] + self.residual_dropout(self.attention(y[:, start:], y))
-        y = x + self.residual_dropout(self.feed_forward(x))
-        return y
+        result: Tensor = x + self.residual_dropout(self.feed_forward(x))
+        return result
 
     def flops(self, tokens: int, last: int | None = None) -> float:
         """Of one example of T tokens."""

@@ -5,6 +5,7 @@ Legend of shapes: N rows, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -53,9 +54,11 @@ def fit_temperature(probability: Array, target: Array, weight: Array | None) -> 
     if rows <= 0 or not np.isfinite(logits).all():
         return 1.0
 
-    def slope(sharpness: float) -> float:
-        expected = np.einsum("nk,nk->n", _softmax(logits * sharpness), logits)
-        return rows * float(share @ (expected - true))
+    def slope(sharpness: float) -> tuple[float, float]:
+        chance = _softmax(logits * sharpness)
+        expected = np.einsum("nk,nk->n", chance, logits)
+        spread = np.einsum("nk,nk,nk->n", chance, logits, logits) - expected**2
+        return rows * float(share @ (expected - true)), rows * float(share @ spread)
 
     return 1 / _balance(slope)
 
@@ -102,17 +105,26 @@ def best_cut(
     return float((ranked[ends[best]] + ranked[ends[best] + 1]) / 2), float(reached[best])
 
 
-def _balance(slope: Any) -> float:
-    """Root of slope(s) + prior * (1 - 1/s), which grows with s; bisection of log s."""
+def _balance(slope: Callable[[float], tuple[float, float]]) -> float:
+    """Root of slope(s) + prior * (1 - 1/s), which grows with s: Newton's steps in log s, halved where they leave the
+    bracket."""
     low, high = -np.log(_SHARPEST), np.log(_SHARPEST)
-    for _ in range(40):
-        middle = (low + high) / 2
-        sharpness = float(np.exp(middle))
-        if slope(sharpness) + _PRIOR_ROWS * (1 - 1 / sharpness) > 0:
-            high = middle
+    place = 0.0
+    for _ in range(60):
+        sharpness = float(np.exp(place))
+        value, growth = slope(sharpness)
+        value += _PRIOR_ROWS * (1 - 1 / sharpness)
+        growth += _PRIOR_ROWS / sharpness**2
+        if value > 0:
+            high = place
         else:
-            low = middle
-    return float(np.exp((low + high) / 2))
+            low = place
+        step = place - value / max(growth * sharpness, 1e-300)
+        following = step if low < step < high else (low + high) / 2
+        if abs(following - place) < 1e-6:
+            break
+        place = following
+    return float(np.exp(place))
 
 
 def _sample(rows: int, classes: int) -> npt.NDArray[np.int64]:

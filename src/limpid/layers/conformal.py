@@ -71,6 +71,15 @@ class Widths:
         return cls._count(shape, value[second], truth[second], None if spread is None else spread[second], mass[second])
 
     @classmethod
+    def around(cls, lower: Floats, upper: Floats, truth: Floats, weight: Floats | None) -> Self:
+        """Offsets that move predicted quantiles until they hold the truth (Romano et al. 2019)."""
+        mass = np.ones(len(truth)) if weight is None else np.asarray(weight, dtype=np.float64)
+        known = np.isfinite(lower) & np.isfinite(upper) & (mass > 0)
+        outside = np.maximum(lower - truth, truth - upper)[known]
+        shift = upper_quantile(outside, COVERAGE, mass[known])
+        return cls(-shift, shift, (), (), 0.0, 1.0, len(outside))
+
+    @classmethod
     def _shape(cls, value: Floats, truth: Floats, spread: Floats | None, mass: Floats) -> Self:
         error = np.abs(truth - value)
         typical = float(np.average(error, weights=mass))

@@ -43,4 +43,5 @@ class Dropout(nn.Module):
         return x * keep
 
     def extra_repr(self) -> str:
+        """The share, for drawings of the network."""
         return f"{self.share:g}"

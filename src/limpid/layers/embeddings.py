@@ -135,6 +135,7 @@ class PiecewiseLinearEmbedding(nn.Module):
         return self.linear.flops() + 2.0 * features * bins * (width + 1)
 
     def extra_repr(self) -> str:
+        """The bins, for drawings of the network."""
         return f"bins={self.bins}, how={self.how!r}"
 
 

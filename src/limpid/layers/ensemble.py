@@ -66,7 +66,7 @@ class EnsembleLinear(nn.Module):
         sizes = torch.tensor(list(chunks) if chunks is not None else [1] * columns)
         shape = (self.members, len(sizes))
         draws = torch.randn(shape) if how == "normal" else torch.randint(0, 2, shape).float() * 2 - 1
-        self.input_adapter.copy_(draws.repeat_interleave(sizes, dim=1))
+        self.input_adapter.copy_(draws.repeat_interleave(sizes, dim=1, output_size=columns))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,M,O) from (B,I) or (B,M,I)."""

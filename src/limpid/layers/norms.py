@@ -31,8 +31,8 @@ def norm(name: Norm, width: int) -> nn.Module | None:
     """The normalisation called `name` over `width` features, or None for "none".
 
     Example:
-        >>> norm("layer", 4)
-        LayerNorm((4,), eps=1e-05, elementwise_affine=True)
+        >>> norm("layer", 4).normalized_shape
+        (4,)
     """
     if name == "batch":
         return BatchNorm(width)

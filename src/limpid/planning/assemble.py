@@ -197,9 +197,7 @@ def describe(model: Assembled, batch: Mapping[str, Tensor], details: Mapping[str
         for handle in handles:
             handle.remove()
     return {
-        "inputs": [
-            {"name": name, "form": model.forms[name], "detail": details.get(name, "")} for name in model.inputs
-        ],
+        "inputs": [{"name": name, "form": model.forms[name], "detail": details.get(name, "")} for name in model.inputs],
         "layers": layers,
         "parameters": sum(p.numel() for p in model.parameters()),
         "members": model.members,

@@ -137,7 +137,11 @@ def decide_data(
     split_spec = parse(SplitSpec, settings.get("split") or {}, where="split")
 
     frame = look(train)
-    for field_name, name in (("data.weight", data.weight), ("split.group", split_spec.group), ("split.time", split_spec.time)):
+    for field_name, name in (
+        ("data.weight", data.weight),
+        ("split.group", split_spec.group),
+        ("split.time", split_spec.time),
+    ):
         if name is not None and name not in frame.columns:
             raise RequestError(
                 f"the data have no column {name!r}",
@@ -161,11 +165,14 @@ def decide_data(
         specs[name] = target_kind(task_name, name, specs[name], columns.facts[name]).with_(use=False)
         because[f"data.columns.{name}.use"] = "it is the target"
     _set_aside(specs, because, data.weight, "it holds the sample weights")
-    _set_aside(specs, because, split_spec.group, "rows that share it stay together; new groups would be unknown to the model")
+    _set_aside(
+        specs, because, split_spec.group, "rows that share it stay together; new groups would be unknown to the model"
+    )
     check_any(specs, train.name)
 
     whole = {
-        name: _with_target(name, table, targets, specs, task_name, data.weight, repairs) for name, table in tables.items()
+        name: _with_target(name, table, targets, specs, task_name, data.weight, repairs)
+        for name, table in tables.items()
     }
     split_spec, parts = _divide(whole, specs, columns.facts, split_spec, task_name, targets, seed, because)
     if data.duplicates == "drop":
@@ -260,7 +267,9 @@ def target_values(column: pl.Series, spec: ColumnSpec, task: str, source: str, r
     flags = np.asarray(bad, dtype=bool)
     if flags.any():
         first = int(np.flatnonzero(flags)[0])
-        repairs.add(f"{source}, column {column.name}", "is no number, taken as no target", int(flags.sum()), values[first])
+        repairs.add(
+            f"{source}, column {column.name}", "is no number, taken as no target", int(flags.sum()), values[first]
+        )
     infinite = numbers.is_infinite().fill_null(False)
     if infinite.any():
         row = int(infinite.arg_max() or 0)
@@ -410,13 +419,18 @@ def _copies_together(train: Part, specs: Mapping[str, ColumnSpec], how: str) -> 
         return None, ""
     share = copies / len(codes)
     if share > _GROUPED_DUPLICATES:
-        return None, f"{share:.0%} of the rows repeat another one: the table has few columns, so copies are left where they fall"
+        return (
+            None,
+            f"{share:.0%} of the rows repeat another one: with so few columns, copies are left where they fall",
+        )
     return codes, f"{copies:,} rows are copies of others; copies stay in one part"
 
 
 def _without_copies(train: Part, specs: Mapping[str, ColumnSpec], repairs: Repairs) -> Part:
     names = [n for n, s in specs.items() if s.use]
-    frame = pl.concat([train.table.read(names, rows=train.rows), train.target.rename(lambda n: f"target {n}")], how="horizontal")
+    frame = pl.concat(
+        [train.table.read(names, rows=train.rows), train.target.rename(lambda n: f"target {n}")], how="horizontal"
+    )
     first = np.flatnonzero(frame.is_first_distinct().to_numpy())
     repairs.add(train.table.name, "were copies of other training rows and were dropped", len(train.rows) - len(first))
     return train.take(first)
@@ -492,7 +506,10 @@ def _plan_task(
 
 def _no_rows(name: str) -> DataError:
     return DataError(
-        "there are no rows", where=name, expected="a table with a header and some rows", fix="check that this is the right file"
+        "there are no rows",
+        where=name,
+        expected="a table with a header and some rows",
+        fix="check that this is the right file",
     )
 
 

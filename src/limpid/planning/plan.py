@@ -1,4 +1,4 @@
-"""The plan: everything that a run will do, with a reason for each choice; a file that a person can read, edit and replay."""
+"""The plan: all that a run will do, with a reason for each choice; a file that a person can read, edit and replay."""
 
 from __future__ import annotations
 

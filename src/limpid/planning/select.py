@@ -31,7 +31,9 @@ def redundant(
         facts: column -> what was counted in training rows.
     """
     frame = sample.head(_ROWS)
-    views = [view(frame[n], s, facts[n]) for n, s in specs.items() if s.use and s.kind in ("number", "category", "date")]
+    views = [
+        view(frame[n], s, facts[n]) for n, s in specs.items() if s.use and s.kind in ("number", "category", "date")
+    ]
     order = {v.name: n for n, v in enumerate(views)}
     numbers = {v.name: v.numbers for v in views if v.numbers is not None}
     categories = {v.name: v.codes for v in views if v.codes is not None}
@@ -46,7 +48,9 @@ def redundant(
     return out
 
 
-def useless(sample: pl.DataFrame, target: pl.DataFrame, specs: Mapping[str, ColumnSpec], task: Task, seed: int) -> dict[str, str]:
+def useless(
+    sample: pl.DataFrame, target: pl.DataFrame, specs: Mapping[str, ColumnSpec], task: Task, seed: int
+) -> dict[str, str]:
     """Columns that a boosted model predicts no worse without, with the reason (permutation importance, Breiman 2001).
 
     A booster learns from two thirds of the sample; each column of the rest is shuffled five times. A column whose

@@ -103,7 +103,8 @@ def choose_task(
             "several targets must be of one kind",
             where="--target",
             expected="all numbers, or all with two values",
-            fix="train one model for each target: " + ", ".join(f"{n} is {k}" for n, k in zip(names, kinds, strict=True)),
+            fix="train one model for each target: "
+            + ", ".join(f"{n} is {k}" for n, k in zip(names, kinds, strict=True)),
         )
     name, kind, fact = names[0], kinds[0], facts[names[0]]
     if kind == "labels":
@@ -115,8 +116,8 @@ def choose_task(
         if whole and fact.distinct <= _MOST_CLASSES and fact.minimum in (0.0, 1.0, -1.0) and _dense(fact):
             return (
                 "classification",
-                f"{name} holds {fact.distinct} whole numbers from {fact.minimum:g} to {fact.maximum:g}, which look like "
-                "classes; --task regression predicts them as a quantity",
+                f"{name} holds {fact.distinct} whole numbers from {fact.minimum:g} to {fact.maximum:g}, which look "
+                "like classes; --task regression predicts them as a quantity",
             )
         if kind == "category" and fact.distinct <= _MOST_CLASSES:
             return "classification", f"{name} is a category of {fact.distinct} values"

@@ -41,7 +41,10 @@ def choose_precision(spec: TrainSpec, pace: Pace) -> tuple[str, str]:
         only = next(iter(pace.step_seconds))
         return only, "the only one that was measured"
     if half < 0.9 * full:
-        return "bf16", f"measured here: {half * 1e3:.1f} ms a step against {full * 1e3:.1f} ms in fp32, with the same loss"
+        return (
+            "bf16",
+            f"measured here: {half * 1e3:.1f} ms a step against {full * 1e3:.1f} ms in fp32, with the same loss",
+        )
     return "fp32", f"measured here: {full * 1e3:.1f} ms a step, bf16 gives {half * 1e3:.1f} ms"
 
 

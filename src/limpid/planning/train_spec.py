@@ -59,7 +59,7 @@ class TrainSpec(Spec):
         default=5, description="epochs without a better validation score that the schedule plateau waits for"
     )
     ema: Auto | Share = Field(
-        default=AUTO, description="decay per step of the moving average of weights, 0 for none; the average is the model"
+        default=AUTO, description="decay per step of the moving average of weights that becomes the model, 0 for none"
     )
     clip: Auto | Positive | None = Field(
         default=AUTO, description="norm that gradients are clipped to, or null for no clipping"

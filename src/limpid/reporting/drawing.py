@@ -35,7 +35,7 @@ def inline(figure: Mapping[str, Any], name: str) -> str:
         name: a word that is unique in the page, for the inner links of the drawing.
     """
     bare = {key: value for key, value in figure.items() if key != "title"}
-    source = ElementTree.fromstring(svg(bare))  # noqa: S314 - our own renderer wrote it
+    source = ElementTree.fromstring(svg(bare))  # our own renderer wrote it
     width, height = source.get("width", "420"), source.get("height", "250")
     inside = "".join(_copy(child, name) for child in source)
     alt = escape(plain(figure.get("description", ""), 600), quote=True)

@@ -19,6 +19,7 @@ class _Box:
     title: str
     detail: str
     style: str  # input, layer, more, end
+    weighty: bool = False  # whether it holds parameters
 
 
 def network_svg(record: Mapping[str, Any]) -> str:
@@ -41,7 +42,7 @@ def network_svg(record: Mapping[str, Any]) -> str:
     common: list[_Box] = []
     for layer in layers:
         owner = _owner(str(layer.get("name", "")), names)
-        (lanes[owner] if owner is not None else common).append(_layer(layer))
+        (lanes[owner] if owner is not None else common).append(_layer(layer, owner or ""))
     shown = names[:MAX_LANES]
     columns = []
     for name, entry in zip(shown, inputs, strict=False):
@@ -62,18 +63,31 @@ def _owner(layer: str, names: Sequence[str]) -> str | None:
     return None
 
 
-def _layer(layer: Mapping[str, Any]) -> _Box:
+def _layer(layer: Mapping[str, Any], owner: str) -> _Box:
     shape = layer.get("shape")
-    size = " × ".join(plain(s, 8) for s in shape) if isinstance(shape, (list, tuple)) else plain(shape or "", 24)
+    size = "×".join(plain(s, 8) for s in shape[:6]) if isinstance(shape, (list, tuple)) else plain(shape or "", 20)
     parameters = real(layer.get("parameters"))
-    count = plural(int(parameters), "parameter") if parameters else ""
-    detail = " · ".join(part for part in (plain(layer.get("name", ""), 22), size, count) if part)
-    return _Box(plain(layer.get("kind") or layer.get("name"), 30), plain(detail, 44), "layer")
+    path = str(layer.get("name", "")).removeprefix(f"{owner}.")
+    detail = " · ".join(part for part in (plain(path, 20), size, _short(parameters)) if part)
+    return _Box(plain(layer.get("kind") or path, 28), plain(detail, 44), "layer", bool(parameters))
+
+
+def _short(count: float | None) -> str:
+    """1,048,576 as 1.05M."""
+    if not count:
+        return ""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:g}"
 
 
 def _cap(boxes: list[_Box]) -> list[_Box]:
     if len(boxes) <= MAX_BOXES:
         return boxes
+    weighty = [box for box in boxes if box.weighty]
+    if MAX_BOXES >= len(weighty) > 2:
+        return [*weighty, _Box(f"and {len(boxes) - len(weighty)} without parameters", "", "more")]
     half = MAX_BOXES // 2
     middle = _Box(f"… {len(boxes) - 2 * half} more layers …", "", "more")
     return [*boxes[:half], middle, *boxes[-half:]]

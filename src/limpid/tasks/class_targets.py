@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -175,9 +175,11 @@ class Classes:
 class Reader(Protocol):
     """One of the three ways to write down classes."""
 
-    mode: str
-    exclusive: bool  # whether a row belongs to exactly one class
-    names: tuple[str, ...]  # K, in the order of the outputs
+    exclusive: ClassVar[bool]  # whether a row belongs to exactly one class
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The K classes or labels in the order of the outputs."""
 
     def encode(self, frame: pl.DataFrame, repairs: Repairs | None) -> tuple[Array, Misfit | None]:
         """(N,) int64 codes or (N,K) float32 0/1, -1 where a cell is no target, and which rows those are."""
@@ -197,8 +199,8 @@ class OneColumn:
     """A column in which each row has one class."""
 
     classes: Classes
-    mode = "classes"
-    exclusive = True
+    mode: ClassVar[str] = "classes"
+    exclusive: ClassVar[bool] = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -230,15 +232,17 @@ class LabelSets:
 
     labels: Classes
     separator: str
-    mode = "sets"
-    exclusive = False
+    mode: ClassVar[str] = "sets"
+    exclusive: ClassVar[bool] = False
 
     @classmethod
     def learn(cls, column: pl.Series, separator: str) -> Self:
         """The labels of a training column."""
-        inner = plain(column).dtype.inner if isinstance(plain(column).dtype, pl.List) else pl.String
+        dtype = plain(column).dtype
         found = Classes.learn(_flat(split_labels(column, separator)))
-        kind: Kind = "integer" if inner.is_integer() else "float" if inner.is_numeric() else "text"
+        kind: Kind = "text"
+        if isinstance(dtype, pl.List) and (inner := dtype.inner.base_type()).is_numeric():
+            kind = "integer" if inner.is_integer() else "float"
         return cls(Classes(found.names, kind), separator)
 
     @property
@@ -288,14 +292,14 @@ class YesNoColumns:
 
     names: tuple[str, ...]
     values: tuple[Classes, ...]
-    mode = "columns"
-    exclusive = False
+    mode: ClassVar[str] = "columns"
+    exclusive: ClassVar[bool] = False
 
     def encode(self, frame: pl.DataFrame, repairs: Repairs | None) -> tuple[Array, Misfit | None]:
         """(N,K) 0/1."""
         columns = [classes.codes(frame.to_series(place), repairs) for place, classes in enumerate(self.values)]
         hot = np.stack(columns, axis=1).astype(np.float32)
-        bad = (hot < 0).any(axis=1)
+        bad = np.asarray((hot < 0).any(axis=1))
         hot[bad] = -1.0
         if not bad.any():
             return hot, None

@@ -21,7 +21,8 @@ from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts
 from limpid.core.spec import AUTO, Auto, Spec
-from limpid.layers import losses, metrics
+from limpid.layers import losses
+from limpid.layers import metrics as merit
 from limpid.layers.calibration import best_cut, fit_binary_temperature, fit_temperature, temper, temper_binary
 from limpid.layers.conformal import finite_list
 from limpid.layers.heads import linear_head
@@ -179,10 +180,8 @@ class Classification:
         assert misfit is None or not reader.exclusive or misfit.cell == "nothing", "a class that was just learnt"
         known = np.ones(len(codes), dtype=bool) if misfit is None else ~misfit.rows
         mass = np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64)
-        if reader.exclusive:
-            counts = np.bincount(codes[known], mass[known], minlength=len(reader.names))
-        else:
-            counts = mass[known] @ codes[known]
+        hot = codes if codes.ndim == 2 else None
+        counts = np.bincount(codes, mass * known, len(reader.names)) if hot is None else mass[known] @ hot[known]
         return cls(spec, reader, counts / max(float(mass[known].sum()), 1e-300))
 
     def encode(
@@ -198,7 +197,7 @@ class Classification:
         Args:
             target: the target columns.
             repairs: tally of cells that were mended, and of rows that were marked.
-            rows: (N,) source row numbers, for messages; their places by default.
+            rows: (N,) source row numbers from 0, for messages, which count from 1; their places by default.
             unseen: what becomes of a cell that is no class of the training rows: an error, or a row marked with -1.
 
         Raises:
@@ -217,11 +216,11 @@ class Classification:
 
     def usable(self, target: Array) -> npt.NDArray[np.bool_]:
         """(N,) false for the rows that `encode` marked."""
-        return target >= 0 if target.ndim == 1 else (target >= 0).all(axis=1)
+        return np.asarray(target >= 0 if target.ndim == 1 else (target >= 0).all(axis=1))
 
     def _unseen(self, misfit: Misfit, rows: Array | None) -> DataError:
         first, count = int(misfit.rows.argmax()), int(misfit.rows.sum())
-        place = first if rows is None else int(rows[first])
+        place = 1 + (first if rows is None else int(rows[first]))
         shown = ", ".join(self.classes[:10]) + (f" and {len(self.classes) - 10} more" if len(self.classes) > 10 else "")
         several = f", and {count - 1:,} more rows hold no class either" if count > 1 else ""
         return DataError(
@@ -253,16 +252,17 @@ class Classification:
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """(B,) loss of logits (B,K)."""
         spec, weight = self.spec, self._weight_on(outputs)
+        smoothing = spec.label_smoothing if isinstance(spec.label_smoothing, float) else 0.0
         if self.multi_label:
             gamma = spec.focal_gamma if spec.loss == "focal" else 0.0
             return losses.binary_cross_entropy(
-                outputs, target, smoothing=spec.label_smoothing, positive_weight=weight, gamma=gamma
+                outputs, target, smoothing=smoothing, positive_weight=weight, gamma=gamma
             )
         if spec.loss == "focal":
             return losses.focal(outputs, target, gamma=spec.focal_gamma, class_weight=weight)
         if spec.loss == "bce":
             return losses.one_hot_cross_entropy(outputs, target, class_weight=weight)
-        return losses.cross_entropy(outputs, target, smoothing=spec.label_smoothing, class_weight=weight)
+        return losses.cross_entropy(outputs, target, smoothing=smoothing, class_weight=weight)
 
     def _weight_on(self, outputs: Tensor) -> Tensor | None:
         if self._weights is None:
@@ -297,7 +297,7 @@ class Classification:
             self.temperature = np.array([fit_temperature(pooled, target, weight)])
             said = f"{self.temperature[0]:.3g}"
         values = self.predict(outputs).values
-        before, after = (metrics.once(metrics.log_loss(target, p), len(target), weight) for p in (pooled, values))
+        before, after = (merit.once(merit.log_loss(target, p), len(target), weight) for p in (pooled, values))
         reasons = {"temperature": f"{said}: log loss on {len(target):,} validation rows {before:.4f} -> {after:.4f}"}
         if isinstance(self.spec.threshold, str):
             reasons["threshold"] = self._choose_threshold(values, target, weight)
@@ -325,11 +325,24 @@ class Classification:
     def decide(self, values: Array) -> Array:
         """(N,) classes or (N,K) bool labels from probabilities (N,K)."""
         if self.multi_label:
-            return values > self.threshold
+            labels: Array = values > self.threshold
+            return labels
         leaning = self._leaning(values)
         if self.outputs == 2:
-            return (leaning[:, 1] > self.threshold[0]).astype(np.int64)
-        return leaning.argmax(axis=1)
+            second: Array = (leaning[:, 1] > self.threshold[0]).astype(np.int64)
+            return second
+        likeliest: Array = leaning.argmax(axis=1)
+        return likeliest
+
+    def outputs_of(self, answers: Array) -> Array:
+        """(N,K) logits that stand for probabilities (N,K)."""
+        chance = np.clip(np.asarray(answers, dtype=np.float64), 1e-12, 1 - 1e-12)
+        logits: Array = np.log(chance)
+        if self.multi_label or self.spec.loss == "bce":
+            logits = logits - np.log1p(-chance)
+        if self._weights is not None and (self.multi_label or self.spec.loss != "bce"):
+            logits = logits + np.log(self._weights)
+        return logits
 
     def decode(self, prediction: Prediction) -> pl.DataFrame:
         """The columns of `limpid predict`: prediction, and a probability for each class or label."""
@@ -361,17 +374,21 @@ class Classification:
 
     def _link(self, logits: Array) -> Array:
         if not self.multi_label and self.spec.loss != "bce":
-            raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
-            return raised / raised.sum(axis=-1, keepdims=True, dtype=np.float64)
-        chances = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return chances if self.multi_label else chances / chances.sum(axis=-1, keepdims=True)
+            raised: Array = np.exp(logits - logits.max(axis=-1, keepdims=True))
+            shares: Array = raised / raised.sum(axis=-1, keepdims=True, dtype=np.float64)
+            return shares
+        chances: Array = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        if not self.multi_label:
+            chances = chances / chances.sum(axis=-1, keepdims=True)
+        return chances
 
     def _leaning(self, values: Array) -> Array:
         """Probabilities as they weigh in a decision: with the class weights, where there are any."""
         if self._weights is None:
             return values
-        weighed = values * self._weights
-        return weighed / weighed.sum(axis=1, keepdims=True)
+        weighed: Array = values * self._weights
+        weighed /= weighed.sum(axis=1, keepdims=True)
+        return weighed
 
     # -- figures ------------------------------------------------------------------------------------------------
 
@@ -382,31 +399,31 @@ class Classification:
         ordered = [n for n in names if n == self.spec.metric] + [n for n in names if n != self.spec.metric]
         return [_metric(n, self._scorer(n), greater=n not in _LESS_IS_BETTER) for n in ordered]
 
-    def _scorer(self, name: MetricName) -> Callable[[Array, Prediction], metrics.Scorer]:
-        def make(target: Array, prediction: Prediction) -> metrics.Scorer:
+    def _scorer(self, name: MetricName) -> Callable[[Array, Prediction], merit.Scorer]:
+        def make(target: Array, prediction: Prediction) -> merit.Scorer:
             values = prediction.values
             of_values = {
-                "log_loss": metrics.log_loss,
-                "roc_auc": metrics.roc_auc,
-                "average_precision": metrics.average_precision,
-                "brier": metrics.brier,
-                "ece": metrics.ece,
+                "log_loss": merit.log_loss,
+                "roc_auc": merit.roc_auc,
+                "average_precision": merit.average_precision,
+                "brier": merit.brier,
+                "ece": merit.ece,
             }
             if name in of_values:
                 return of_values[name](target, values)
             decided = self.decide(values)
             if name == "accuracy":
-                return metrics.accuracy(target > 0.5 if self.multi_label else target, decided)
+                return merit.accuracy(target > 0.5 if self.multi_label else target, decided)
             if self.multi_label:
-                return metrics.f1_labels(target > 0.5, decided)
-            of_classes = {"f1_macro": metrics.f1_macro, "balanced_accuracy": metrics.balanced_accuracy}
+                return merit.f1_labels(target > 0.5, decided)
+            of_classes = {"f1_macro": merit.f1_macro, "balanced_accuracy": merit.balanced_accuracy}
             return of_classes[name](target, decided, self.outputs)
 
         return make
 
     def example_loss(self, target: Array, prediction: Prediction) -> Array:
         """(N,) log loss of each row, in nats."""
-        return metrics.log_loss_rows(target, prediction.values)
+        return merit.log_loss_rows(target, prediction.values)
 
     def figures(self, target: Array, prediction: Prediction) -> dict[str, Any]:
         """Confusion or labels, curves and reliability; see `class_figures`."""
@@ -462,9 +479,9 @@ class Classification:
         return task
 
 
-def _metric(name: str, make: Callable[[Array, Prediction], metrics.Scorer], *, greater: bool) -> Metric:
+def _metric(name: str, make: Callable[[Array, Prediction], merit.Scorer], *, greater: bool) -> Metric:
     def compute(target: Array, prediction: Prediction, weight: Array | None) -> float:
-        return metrics.once(make(target, prediction), len(target), weight)
+        return merit.once(make(target, prediction), len(target), weight)
 
     return Metric(name, greater, compute, make)
 

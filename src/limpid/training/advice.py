@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from limpid.training.batches import Batch
-from limpid.training.objective import outputs_of
+from limpid.core.events import GuardActed, Listener
+from limpid.training.batches import Batch, Source
+from limpid.training.judge import Judge, Verdict
+from limpid.training.objective import Loss, constant_outputs, outputs_of
+from limpid.training.state import Ledger, Position
 
 _HIDDEN = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)
 _FEWEST = 10
 _DEAD_SHARE = 0.9
 _SAME = 1e-6
+_PROBE_ROWS = 256
+_TRIVIAL_ROWS = 2000
+_TRIVIAL_EPOCH = 5
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,74 @@ class Advice:
     name: str
     what: str
     fix: str
+
+
+class Adviser:
+    """Looks at the network after each epoch and says once what it finds.
+
+    Args:
+        tell: hears of it.
+        train: training rows.
+        judge: validation rows, or None.
+        loss: per example.
+        precision: of the forward pass.
+    """
+
+    def __init__(self, tell: Listener, train: Source, judge: Judge | None, loss: Loss, precision: str) -> None:
+        self._tell, self._train, self._judge, self._loss, self._precision = tell, train, judge, loss, precision
+
+    def look(
+        self, model: nn.Module, position: Position, ledger: Ledger, verdict: Verdict | None, *, last: bool
+    ) -> None:
+        """Search for every sign that it does not learn.
+
+        Args:
+            model: the network that is trained.
+            position, ledger: where the training stands; the ledger remembers what was said.
+            verdict: of this epoch.
+            last: whether it was the last epoch.
+        """
+        epoch = len(position.scores)
+        found = [no_gradient(position.norm_sum)]
+        if epoch & (epoch - 1) == 0:  # at epochs 1, 2, 4, 8, ...
+            probe = self._train.take(np.arange(min(_PROBE_ROWS, len(self._train))))
+            found.append(dead_units(model, probe, self._precision))
+        if verdict is not None and self._judge is not None:
+            found.append(unanswered(verdict, self._judge.source.rows))
+            if epoch > 1:
+                found.append(constant_prediction(verdict.outputs, self._judge.target))
+            if epoch == _TRIVIAL_EPOCH or last:
+                found.append(self._compare_with_constant(self._judge, verdict, position, ledger))
+        for finding in found:
+            if finding is not None and finding.name not in ledger.said:
+                ledger.said.append(finding.name)
+                self._tell(GuardActed(finding.name, position.step, finding.what, finding.fix))
+
+    def _compare_with_constant(
+        self, judge: Judge, verdict: Verdict, position: Position, ledger: Ledger
+    ) -> Advice | None:
+        sample = self._train.take(np.arange(0, len(self._train), max(1, len(self._train) // _TRIVIAL_ROWS)))
+        constant = constant_outputs(self._loss, sample.target, verdict.outputs.shape[-1])
+        trivial = judge.constant_loss(constant, ledger.valid_rows)
+        losses = [loss for loss in position.losses if loss is not None]
+        return no_better_than_constant(min(losses, default=None), trivial, len(position.losses))
+
+
+def unanswered(verdict: Verdict, rows: np.ndarray) -> Advice | None:
+    """Whether some validation rows get no finite answer.
+
+    Args:
+        verdict: of the epoch.
+        rows: source row numbers, by position.
+    """
+    if not len(verdict.bad_rows):
+        return None
+    first = int(rows[verdict.bad_rows[0]])
+    return Advice(
+        "validation",
+        f"{len(verdict.bad_rows)} validation rows get no finite answer, row {first} among them",
+        "look at the extreme values of this row; such rows are left out of the validation score",
+    )
 
 
 def constant_prediction(outputs: np.ndarray, target: np.ndarray) -> Advice | None:
@@ -118,12 +193,14 @@ def no_better_than_constant(best: float | None, trivial: float, epochs: int) -> 
         trivial: validation loss of the best constant outputs.
         epochs: epochs so far.
     """
+    if not isfinite(trivial):
+        return None
     if best is not None and best < trivial * (1 - 1e-3 if trivial > 0 else 1 + 1e-3):
         return None
     said = "not finite" if best is None else f"{best:.4g}"
     return Advice(
         "no better than a constant",
-        f"after {epochs} epochs the best validation loss is {said}; answering the same for every row gives {trivial:.4g}",
+        f"after {epochs} epochs the best validation loss is {said}; the same answer for every row gives {trivial:.4g}",
         "look at limpid inspect DATA --target COL: are the right columns there? then try another learning rate "
         "(--set train.lr=range) and more epochs (--set train.epochs=N)",
     )

@@ -13,21 +13,23 @@ import torch
 from limpid.core.seeds import derive
 
 _PAUSE_HARD = 2
+_DENORMAL = 1e-40
 
 
 @contextmanager
 def arithmetic(threads: int, device: str) -> Iterator[None]:
     """Fix what the last bits of a result depend on, and put it back at the end.
 
-    Threads: sums are divided among them, so their number is part of the result. Denormal numbers: flushed to zero, because
-    processors are up to a hundred times slower on them and averages of vanished gradients are full of them. Random
-    state: the caller's generators are left as they were found.
+    Threads: sums are divided among them, so their number is part of the result. Denormal numbers: flushed to zero,
+    because processors are up to a hundred times slower on them and averages of vanished gradients are full of them.
+    Random state: the caller's generators are left as they were found.
 
     Args:
         threads: processor threads.
         device: where the network lives.
     """
     before = torch.get_num_threads()
+    flushed = _flushes_denormals()
     cuda = device.startswith("cuda")
     strict = torch.are_deterministic_algorithms_enabled()
     warn = torch.is_deterministic_algorithms_warn_only_enabled()
@@ -41,7 +43,7 @@ def arithmetic(threads: int, device: str) -> Iterator[None]:
         finally:
             if cuda:
                 torch.use_deterministic_algorithms(strict, warn_only=warn)
-            _flush_denormals(False)
+            _flush_denormals(flushed)
             torch.set_num_threads(before)
 
 
@@ -60,6 +62,11 @@ def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     """The context of a forward pass: bf16 products, or plain fp32."""
     kind = torch.device(device).type
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _flushes_denormals() -> bool:
+    """Whether this thread does so already; torch can set the flag and not read it."""
+    return float(torch.full((1,), _DENORMAL) * 1.0) == 0.0
 
 
 def _flush_denormals(on: bool) -> None:

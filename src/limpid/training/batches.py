@@ -97,8 +97,8 @@ class Source:
 class Order:
     """The order in which training rows are visited: a new one each epoch, from the seed and the epoch alone.
 
-    The rows of an epoch are divided into steps of equal size, to within one row: none is left out and no step is left with
-    a single row, which batch norm could not digest.
+    The rows of an epoch are divided into steps of equal size, to within one row: none is left out, and none is left
+    over for a last step of its own, which batch norm could not digest.
 
     Args:
         rows: number of training rows.

@@ -2,7 +2,8 @@
 
 A checkpoint is two files, data only: NAME.safetensors, and NAME.json with the figures, the sha256 of the first and a
 digest of itself. Each is written whole (temporary, fsync, rename, fsync of the folder), the tensors first, so that what
-the JSON names is there. The last two are kept; each holds the best weights so far. On resume the newest that verifies is taken.
+the JSON names is there. The last two are kept; each holds the best weights so far. A resumed training takes the newest
+that verifies.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from torch import Tensor
 
 from limpid.core.errors import RunError
 from limpid.core.files import dump_json, load_json, read_bounded, replacing, write_bytes
-from limpid.training.policies import all_finite
 
 FORMAT = 1
 FINAL = "final"
@@ -61,13 +61,12 @@ class Checkpoints:
 
         Args:
             name: "step-N" or "final".
-            tensors: by name; all of them finite.
+            tensors: by name.
             state: the figures, as JSON.
 
         Raises:
             RunError: it could not be written; earlier checkpoints are untouched.
         """
-        assert all_finite(list(tensors.values())), "a checkpoint with values that are not finite"
         content = safetensors.torch.save({key: t.detach().cpu().contiguous() for key, t in tensors.items()})
         with replacing(self.folder / f"{name}.safetensors") as file:
             file.write(content)
@@ -79,7 +78,7 @@ class Checkpoints:
 
     def newest(self) -> tuple[Saved | None, list[str]]:
         """The newest checkpoint that verifies, and what is wrong with each newer one."""
-        problems = []
+        problems: list[str] = []
         for name in self.names():
             try:
                 return self.read(name), problems
@@ -114,8 +113,11 @@ class Checkpoints:
 
     def _tensors(self, name: str, head: Mapping[str, Any]) -> dict[str, Tensor]:
         path = self.folder / f"{name}.safetensors"
-        content = read_bounded(path, min(int(head["size"]), _TENSOR_LIMIT), RunError, noun="checkpoint")
-        if sha256(content).hexdigest() != head["sha256"]:
+        size = head.get("size")
+        if not isinstance(size, int) or not 0 <= size <= _TENSOR_LIMIT:
+            raise _damaged("it does not say how large its tensors are", path)
+        content = read_bounded(path, size, RunError, noun="checkpoint")
+        if sha256(content).hexdigest() != head.get("sha256"):
             raise _damaged("its tensors do not match their sha256", path)
         try:
             # Copied: the parsed tensors look into the bytes at any offset, and alignment may show in the last bits.
@@ -129,7 +131,9 @@ class Checkpoints:
             for suffix in (".json", ".safetensors"):
                 with suppress(OSError):
                     (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
-        for orphan in self.folder.glob(".*.tmp"):
+        # What a kill left: temporaries, and tensors whose JSON was never written.
+        lone = [p for p in self.folder.glob("*.safetensors") if not p.with_suffix(".json").exists()]
+        for orphan in [*lone, *self.folder.glob(".*.tmp")]:
             with suppress(OSError):
                 orphan.unlink()
 

@@ -23,11 +23,11 @@ class Clock:
     """
 
     def __init__(
-        self, deadline: float | None, checkpoint_seconds: float, now: Callable[[], float] = time.monotonic
+        self, deadline: float | None, checkpoint_seconds: float, now: Callable[[], float] | None = None
     ) -> None:
-        self.now = now
+        self.now = now or time.monotonic
         self.deadline = deadline
-        self.started = now()
+        self.started = self.now()
         self._checkpoint_seconds = checkpoint_seconds
         self._saved = self.started
         self._save_seconds = 0.0
@@ -57,11 +57,10 @@ class Clock:
         self._save_seconds = seconds
         self._saved = self.now()
 
-    def must_stop(self, *, validated: bool, valid_to_train: float) -> bool:
+    def must_stop(self, *, valid_to_train: float) -> bool:
         """Whether one more step, the validation after it and a last save would go past the deadline.
 
         Args:
-            validated: whether the weights as they are have been validated already.
             valid_to_train: validation rows per row of a step, from which a first validation's length is guessed.
         """
         if self.deadline is None or self._steps == 0:

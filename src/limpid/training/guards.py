@@ -85,7 +85,7 @@ class Extreme:
 
 
 def most_extreme(batch: Batch, columns: Mapping[str, Sequence[str]]) -> Extreme | None:
-    """The value of a batch that is not finite, or else the largest in magnitude, of its floating-point inputs and target.
+    """The value of a batch that is not finite, or else the one farthest out of line.
 
     Args:
         batch: rows freshly taken from their source.
@@ -186,7 +186,8 @@ def diverged(
         "; ".join(parts),
         where=f"training step {step}, {len(batch)} rows, among them {shown}",
         expected="a loss and gradients that stay finite and near their course",
-        fix=f"lower the rate (--set train.lr={lr / 10:.1g}), clip gradients (--set train.clip=1), or mend the row named above",
+        fix=f"lower the rate (--set train.lr={lr / 10:.1g}), clip gradients (--set train.clip=1), or mend the row that "
+        "is named here",
     )
 
 

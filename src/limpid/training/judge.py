@@ -11,8 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from limpid.core.contracts import Metric, Task
+from limpid.data.encoded import Encoded
 from limpid.training.batches import Source
+from limpid.training.guards import is_out_of_memory, no_memory
 from limpid.training.objective import Loss, example_losses, outputs_of, weighted
+from limpid.training.state import Ledger
 
 
 @dataclass(frozen=True)
@@ -36,52 +39,84 @@ class Interrupted(Exception):
     """The validation was given up, because the training was asked to stop."""
 
 
-def judge(
-    model: nn.Module,
-    source: Source,
-    target: np.ndarray,
-    task: Task,
-    metric: Metric,
-    loss: Loss,
-    *,
-    rows: int,
-    precision: str,
-    interrupted: Callable[[], bool],
-) -> Verdict:
-    """Validate the network as it is; its mode is put back.
+class Judge:
+    """Validation rows and what they are judged by.
 
     Args:
-        model: the network.
-        source: validation rows.
-        target: their targets, as the metric wants them.
-        rows: rows in one forward pass.
+        source: the rows, for the network.
+        data: the same rows, for the metric.
+        task, metric, loss: what is asked of them.
         precision: of the forward pass.
         interrupted: asked between two passes.
-
-    Raises:
-        Interrupted: where `interrupted` says so.
     """
-    outputs: list[Tensor] = []
-    losses: list[Tensor] = []
-    training = model.training
-    model.eval()
-    try:
+
+    def __init__(
+        self,
+        source: Source,
+        data: Encoded,
+        task: Task,
+        metric: Metric,
+        loss: Loss,
+        precision: str,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        assert data.target is not None
+        self.source, self.target, self.weight = source, data.target, data.weight
+        self._task, self._metric, self._loss = task, metric, loss
+        self._precision, self._interrupted = precision, interrupted
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def verdict(self, model: nn.Module, ledger: Ledger) -> Verdict:
+        """Judge the network as it is; where memory runs out, with fewer rows at a time from then on.
+
+        Raises:
+            Interrupted: the training was asked to stop.
+            TrainingError: not even one row fits into memory.
+        """
+        while True:
+            try:
+                outputs, losses = self._pass(model, ledger.valid_rows)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if ledger.valid_rows == 1:
+                    raise no_memory(1, str(error)) from error
+            ledger.valid_rows //= 2
+        bad = np.flatnonzero(~np.isfinite(outputs.reshape(len(outputs), -1)).all(axis=1))
+        if len(bad) == len(outputs):
+            return Verdict(None, None, outputs, bad)
+        good = np.setdiff1d(np.arange(len(outputs)), bad) if len(bad) else slice(None)
+        weight = None if self.weight is None else self.weight[good]
+        score = float(self._metric.compute(self.target[good], self._task.predict(outputs[good]), weight))
+        loss = float(losses[good].mean())
+        return Verdict(score if isfinite(score) else None, loss if isfinite(loss) else None, outputs, bad)
+
+    def constant_loss(self, constant: Tensor, rows: int) -> float:
+        """Mean loss of the same outputs for every row."""
         with torch.no_grad():
-            for batch in source.in_order(rows):
-                if interrupted():
-                    raise Interrupted
-                given = outputs_of(model, batch, precision)
-                outputs.append(given.cpu())
-                losses.append(weighted(example_losses(loss, given, batch.target), batch.weight).cpu())
-    finally:
-        model.train(training)
-    raw = torch.cat(outputs).numpy()
-    each = torch.cat(losses).numpy().astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(raw.reshape(len(raw), -1)).all(axis=1))
-    if len(bad) == len(raw):
-        return Verdict(None, None, raw, bad)
-    good = np.setdiff1d(np.arange(len(raw)), bad) if len(bad) else slice(None)
-    weight = None if source.raw_weight is None else source.raw_weight[good]
-    score = float(metric.compute(target[good], task.predict(raw[good]), weight))
-    mean = float(each[good].mean())
-    return Verdict(score if isfinite(score) else None, mean if isfinite(mean) else None, raw, bad)
+            each = [
+                weighted(self._loss(constant.expand(len(batch), -1), batch.target), batch.weight)
+                for batch in self.source.in_order(rows)
+            ]
+        return float(torch.cat(each).double().mean())
+
+    def _pass(self, model: nn.Module, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Raw outputs and (N,) weighted losses of all rows; the network's mode is put back."""
+        outputs: list[Tensor] = []
+        losses: list[Tensor] = []
+        training = model.training
+        model.eval()
+        try:
+            with torch.no_grad():
+                for batch in self.source.in_order(rows):
+                    if self._interrupted():
+                        raise Interrupted
+                    given = outputs_of(model, batch, self._precision)
+                    outputs.append(given.cpu())
+                    losses.append(weighted(example_losses(self._loss, given, batch.target), batch.weight).cpu())
+        finally:
+            model.train(training)
+        return torch.cat(outputs).numpy(), torch.cat(losses).numpy().astype(np.float64)

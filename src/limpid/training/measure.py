@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -154,8 +155,6 @@ def _keep(key: str, value: float) -> float:
         del figures[next(iter(figures))]
     machines = {k: v for k, v in _all().items() if k != machine_key()}
     newest = dict(list(machines.items())[-7:])
-    try:
+    with suppress(LimpidError):  # a folder that cannot be written only costs the next measurement
         write_json(_path(), {**newest, machine_key(): figures})
-    except LimpidError:
-        pass  # a folder that cannot be written only costs the next measurement
     return value

@@ -7,10 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Muon, Optimizer, RMSprop
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
+from limpid.core.errors import RequestError
 from limpid.layers.parameters import groups
 from limpid.planning.train_spec import TrainSpec
+
+_MUON_MOMENTUM = 0.95
 
 
 class Optimisers:
@@ -22,12 +25,14 @@ class Optimisers:
     """
 
     def __init__(self, model: nn.Module, spec: TrainSpec) -> None:
-        self.names = {p: name for name, p in model.named_parameters() if p.requires_grad}
+        self.names: dict[Tensor, str] = {p: name for name, p in model.named_parameters() if p.requires_grad}
         self.parameters = list(self.names)
         self.members = build(model, spec)
+        self.rate = 0.0
 
     def set_rate(self, lr: float) -> None:
         """The learning rate of the next step."""
+        self.rate = lr
         for member in self.members:
             for group in member.param_groups:
                 group["lr"] = lr
@@ -63,7 +68,12 @@ class Optimisers:
         Raises:
             KeyError: a name of a parameter that does not exist.
         """
-        owners = {self.names[p]: (p, member) for member in self.members for g in member.param_groups for p in g["params"]}
+        owners = {
+            self.names[parameter]: (parameter, member)
+            for member in self.members
+            for group in member.param_groups
+            for parameter in group["params"]
+        }
         for member in self.members:
             member.state.clear()
         for path, value in state.items():
@@ -78,8 +88,8 @@ class Optimisers:
 def build(model: nn.Module, spec: TrainSpec) -> list[Optimizer]:
     """The optimisers that the spec names, with weight decay where it belongs.
 
-    Muon (Jordan et al. 2024) moves a hidden matrix by the nearest orthogonal one to its momentum; with the scale of Moonshot
-    (Liu et al. 2025, arXiv 2502.16982) its updates are as large as those of AdamW, so that both share one rate.
+    Muon (Jordan et al. 2024) moves a hidden matrix by the nearest orthogonal one to its momentum; with the scale of
+    Moonshot (Liu et al. 2025, arXiv 2502.16982) its updates are as large as those of AdamW, so both share one rate.
     """
     assert spec.weight_decay != "auto", "the plan decides the weight decay"
     decay = spec.weight_decay
@@ -94,10 +104,23 @@ def build(model: nn.Module, spec: TrainSpec) -> list[Optimizer]:
     rest = [group for group in rest if group["params"]]
     chosen: list[Optimizer] = []
     if hidden:
-        chosen.append(Muon(hidden, lr=0.0, weight_decay=decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"))
+        chosen.append(_muon(hidden, decay))
     if rest:
         chosen.append(AdamW(rest, lr=0.0, betas=(spec.momentum, spec.second_moment), fused=True))
     return chosen
+
+
+def _muon(matrices: list[nn.Parameter], decay: float) -> Optimizer:
+    try:
+        from torch.optim import Muon
+    except ImportError as error:
+        raise RequestError(
+            f"torch {torch.__version__} has no optimiser called muon",
+            where="train.optimiser",
+            expected="torch 2.9 or newer for muon",
+            fix="pip install --upgrade torch, or choose --set train.optimiser=adamw",
+        ) from error
+    return Muon(matrices, lr=0.0, weight_decay=decay, momentum=_MUON_MOMENTUM, adjust_lr_fn="match_rms_adamw")
 
 
 def _rule(spec: TrainSpec, lists: list[dict[str, Any]]) -> Optimizer:
@@ -117,4 +140,6 @@ def total_norm(gradients: list[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients together, not finite where one of them is not."""
     if not gradients:
         return torch.zeros(())
-    return torch.nn.utils.get_total_norm(gradients, foreach=True)
+    norms: tuple[Tensor, ...] = torch._foreach_norm(gradients)
+    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return total

@@ -1,5 +1,6 @@
 """What share of the peak learning rate does a step get? Pure functions of the step, so a resumed run needs no state.
 
+The schedules:
     constant    1
     step        decay ** n, n growing by one every `every` steps
     cosine      half a cosine from 1 to 0 (Loshchilov & Hutter 2017)

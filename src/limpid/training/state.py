@@ -89,6 +89,38 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """How a training ended.
+
+    Args:
+        stopped: "epochs", "early", "budget" or "interrupted".
+        steps: optimiser steps done.
+        epochs: whole epochs done.
+        best_epoch, best_step: where the weights that were kept stood, 0 where none was validated.
+        metric: name of the metric that the training was judged by.
+        score: of the best weights on validation rows, None without any.
+        valid_loss: their loss there.
+        lr: peak learning rate, after the range test and roll-backs.
+        rollbacks: how often a guard rolled back.
+        micro_batch: rows in one forward pass at the end.
+        seconds: time spent, over all resumes.
+    """
+
+    stopped: str
+    steps: int
+    epochs: int
+    best_epoch: int
+    best_step: int
+    metric: str
+    score: float | None
+    valid_loss: float | None
+    lr: float
+    rollbacks: int
+    micro_batch: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """A copy of everything at one step.
 
@@ -156,6 +188,17 @@ class Learner:
         """A copy of what is validated and kept: the average where there is one, else the weights."""
         values = self.average.values if self.average is not None else values_of(self.model)
         return {name: value.detach().clone() for name, value in values.items()}
+
+
+def update_ratio(model: nn.Module, before: Snapshot) -> float:
+    """Mean over the matrices of |update| / |weight|."""
+    ratios = []
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim >= 2 and parameter.requires_grad:
+                old = before.tensors[f"model/{name}"]
+                ratios.append((parameter - old).norm() / old.norm().clamp(min=1e-12))
+    return float(torch.stack(ratios).mean()) if ratios else 0.0
 
 
 def from_dict(kind: type[D], values: Mapping[str, Any]) -> D:

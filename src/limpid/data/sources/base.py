@@ -97,9 +97,7 @@ class Table(ABC):
                 at += piece.height
         return self._together(found, wanted)
 
-    def chunks(
-        self, columns: Sequence[str] | None = None, rows_per_chunk: int = 65_536
-    ) -> Iterator[pl.DataFrame]:
+    def chunks(self, columns: Sequence[str] | None = None, rows_per_chunk: int = 65_536) -> Iterator[pl.DataFrame]:
         """The rows in order, in frames of `rows_per_chunk` rows, fewer where there are very many columns.
 
         Args:

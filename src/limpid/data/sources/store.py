@@ -22,8 +22,8 @@ from limpid.data.sources.base import FrameTable, Table
 from limpid.data.sources.records import supertype
 
 VERSION = 1
-RESIDENT_BYTES = 256 << 20
-_PART_BYTES = 64 << 20
+RESIDENT_BYTES = 128 << 20
+_PART_BYTES = 32 << 20
 _MANIFEST = "table.json"
 
 
@@ -139,9 +139,8 @@ class Sink:
             self._waiting = []
         self._settle()
         pl.DataFrame(schema=schema).write_parquet(self._folder / "schema.parquet")
-        about = {
-            "version": VERSION, "digest": digest, "parts": self._parts, "notes": list(notes), "repairs": repairs.as_list()
-        }  # fmt: skip
+        about: dict[str, Any] = {"version": VERSION, "digest": digest, "parts": self._parts, "notes": list(notes)}
+        about["repairs"] = repairs.as_list()
         (self._folder / _MANIFEST).write_text(dump_json(about), encoding="utf-8")
         self._exit.close()
         stored = open_stored(self.name, self._key)

@@ -1,4 +1,4 @@
-"""The bytes of a text file as UTF-8 in blocks: unpacked within bounds, decoded, without byte order mark and NUL bytes."""
+"""The bytes of a text file as UTF-8 in blocks: unpacked within bounds, decoded, without byte order mark or NULs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
@@ -30,7 +29,7 @@ LATIN = "latin-1"
 
 
 def packing_of(head: bytes) -> str:
-    """"gzip", "zstd" or "" by the first bytes of a file."""
+    """ "gzip", "zstd" or "" by the first bytes of a file."""
     if head[:2] == b"\x1f\x8b":
         return "gzip"
     return "zstd" if head[:4] == b"\x28\xb5\x2f\xfd" else ""
@@ -58,7 +57,6 @@ def check_file(path: Path, what: str) -> os.stat_result:
     )
 
 
-@dataclass
 class Stream:
     """A file that is read once from the first byte to the last.
 
@@ -67,16 +65,17 @@ class Stream:
         name: what messages call it.
     """
 
-    path: Path
-    name: str
-    _hash: "sha256" = field(default_factory=sha256, repr=False)  # type: ignore[valid-type]
-    _hashed: bool = True
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+        self._hash = sha256()
+        self._hashed = True
 
     def digest(self) -> str:
         """The sha256 of the packed bytes; complete once `blocks` is exhausted."""
         if not self._hashed:
             return file_digest(self.path)
-        return str(self._hash.hexdigest())  # type: ignore[attr-defined]
+        return self._hash.hexdigest()
 
     def blocks(self) -> Iterator[bytes]:
         """The unpacked bytes.
@@ -106,7 +105,7 @@ class Stream:
     def _raw(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
             while block := file.read(BLOCK):
-                self._hash.update(block)  # type: ignore[attr-defined]
+                self._hash.update(block)
                 yield block
 
     def _gzip(self) -> Iterator[bytes]:

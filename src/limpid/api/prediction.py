@@ -88,6 +88,8 @@ def _write(frame: pl.DataFrame, path: Path) -> None:
     suffix = path.suffix.casefold()
     if suffix in (".csv", ".tsv"):
         # Delimited files have no lists; a set of labels is written the way it is usually read.
-        frame = frame.with_columns(pl.col(c).cast(pl.List(pl.String)).list.join("|") for c, t in frame.schema.items() if t == pl.List)
+        frame = frame.with_columns(
+            pl.col(c).cast(pl.List(pl.String)).list.join("|") for c, t in frame.schema.items() if t == pl.List
+        )
     with replacing(path) as file:
         _WRITERS[suffix](frame, file)

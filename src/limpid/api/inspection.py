@@ -9,7 +9,6 @@ from typing import Any
 from limpid.core.events import Listener
 from limpid.core.files import write_text
 
-
 _PLAN_ROWS = 20_000
 
 
@@ -49,7 +48,7 @@ def inspect(
     data: Any,
     *,
     target: str | Sequence[str] | None = None,
-    set: Mapping[str, Any] | Sequence[str] | None = None,  # noqa: A002 - the option's name
+    set: Mapping[str, Any] | Sequence[str] | None = None,
 ) -> Inspection:
     """Look at data: kinds with their evidence, missing values, distributions, associations, leak suspects.
 
@@ -131,7 +130,7 @@ def plan(
     device: str | None = None,
     out: str | Path | None = None,
     seed: int | None = None,
-    set: Mapping[str, Any] | Sequence[str] | None = None,  # noqa: A002 - the option's name
+    set: Mapping[str, Any] | Sequence[str] | None = None,
     recipe: str | Path | None = None,
     quiet: bool = False,
     listen: Listener | None = None,
@@ -175,4 +174,3 @@ def plan(
 
         write_plan(made, Path(out))
     return PlanResult(made.as_dict())
-

@@ -92,9 +92,7 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
         bundle.encoders.encode(table.read([]), repairs, where=table.name)  # names the missing columns
     outputs = np.concatenate(
         [
-            bundle.raw(
-                bundle.encoders.encode(table.read(columns, rows=rows[n : n + _ROWS]), repairs, where=table.name)
-            )
+            bundle.raw(bundle.encoders.encode(table.read(columns, rows=rows[n : n + _ROWS]), repairs, where=table.name))
             for n in range(0, len(rows), _ROWS)
         ]
     )

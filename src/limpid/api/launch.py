@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from limpid.api.finish import finish
 from limpid.api.prepare import Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
-from limpid.api.run import Run
+from limpid.api.runs import Run
 from limpid.core.errors import RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
 from limpid.core.run import RunFolder, new_name
@@ -20,6 +20,9 @@ from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
 from limpid.planning.assemble import Assembled, describe
 from limpid.planning.plan import Plan, write_plan
+
+if TYPE_CHECKING:
+    from limpid.training.state import Outcome
 
 _PREPARE_ROWS = 50_000
 
@@ -36,7 +39,7 @@ def train(
     device: str | None = None,
     out: str | Path | None = None,
     seed: int | None = None,
-    set: Mapping[str, Any] | Sequence[str] | None = None,  # noqa: A002 - the option's name
+    set: Mapping[str, Any] | Sequence[str] | None = None,
     recipe: str | Path | None = None,
     resume: bool = False,
     quiet: bool = False,
@@ -164,13 +167,14 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
             )
     with stage(tell, "plan"):
         plan, expected = finish_plan(prepared, train_part, tell)
-        plan = _settle_rate(plan, prepared, train_part, tell)
         write_plan(plan, folder.plan)
     if request.clock.budget is None:
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     model = prepare_model(prepared, train_part)
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
-    left = None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
+    left = (
+        None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
+    )
     outcome = fit(
         model,
         prepared.draft.task,
@@ -185,9 +189,12 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
         deadline=left,
         loss=request.loss,
         metric=request.metric,
+        columns=_columns(prepared),
     )
     if outcome.stopped == "interrupted":
         raise KeyboardInterrupt
+    plan = _settled(plan, outcome)
+    write_plan(plan, folder.plan)
     report = finish(prepared, plan, folder, model.cpu(), encoded, outcome, beside, tell, request.clock)
     shutil.rmtree(scratch, ignore_errors=True)
     tell(RunEnded(request.clock.elapsed, str(report)))
@@ -210,6 +217,11 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     return model
 
 
+def _columns(prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """Names of the numbers of each input, for messages about bad values."""
+    return {name: getattr(shape, "numbers", ()) for name, shape in prepared.shapes.items()}
+
+
 def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[str, Any]:
     import torch
 
@@ -224,34 +236,22 @@ def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[st
     return describe(model, batch, details)
 
 
-def _settle_rate(plan: Plan, prepared: Prepared, train_part: Encoded, tell: Listener) -> Plan:
-    """Replace `train.lr: range` by what the range test finds."""
-    if plan.train.lr != "range":
+def _settled(plan: Plan, outcome: Outcome) -> Plan:
+    """The plan with what only the training could find: the rate of a range test, the step where the clock stopped it."""
+    found: dict[str, Any] = {}
+    because = dict(plan.because)
+    if plan.train.lr == "range":
+        found["lr"] = outcome.lr
+        because["train.lr"] = f"a range test found the loss to fall fastest near {outcome.lr:.2g} (Smith 2017)"
+    if outcome.stopped == "budget":
+        found["stop_step"] = outcome.steps
+        because["train.stop_step"] = f"the clock stopped the training after {outcome.seconds:.0f} s"
+    if not found:
         return plan
-    from limpid.training.lr_range import lr_range
-
-    found = lr_range(
-        lambda: prepare_model(prepared, train_part),
-        prepared.draft.task,
-        train_part,
-        plan.train,
-        seed=derive(plan.seed, "range"),
-        device=prepared.request.device,
-        loss=prepared.request.loss,
-    )
-    reason = f"learning-rate range test: the loss fell fastest near {found.suggested:.2g} (Smith 2017)"
-    tell(Noted("info", reason))
-    return plan.model_copy(
-        update={
-            "train": plan.train.with_(lr=found.suggested),
-            "because": {**plan.because, "train.lr": reason},
-        }
-    )
+    return plan.model_copy(update={"train": plan.train.with_(**found), "because": because})
 
 
 def _spoken(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-

@@ -98,7 +98,9 @@ class Run:
 
         out = console or Console()
         out.print(summary(self.record))
-        out.print(f"run     {self.path}\nmodel   {self._folder.model}\nreport  {self.report}", highlight=False, soft_wrap=True)
+        out.print(
+            f"run     {self.path}\nmodel   {self._folder.model}\nreport  {self.report}", highlight=False, soft_wrap=True
+        )
 
     def __repr__(self) -> str:
         return f"<limpid run {self.path}>"
@@ -158,7 +160,9 @@ def compare(runs: Sequence[str | Path | Run]) -> Comparison:
     """
     held = [r if isinstance(r, Run) else Run(r) for r in runs]
     if not held:
-        raise RunError("no runs were named", where="RUN...", expected="at least one run folder", fix="limpid compare runs/*")
+        raise RunError(
+            "no runs were named", where="RUN...", expected="at least one run folder", fix="limpid compare runs/*"
+        )
     first = held[0].record
     for run in held[1:]:
         if (run.record["task"], run.record["target"]) != (first["task"], first["target"]):

@@ -1,0 +1,1 @@
+"""Speed and quality records of limpid beside its peers; README.md holds the rules."""

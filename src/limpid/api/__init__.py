@@ -1,0 +1,71 @@
+"""The verbs as Python functions, and what they give; loaded when first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limpid.api.diagnosis import Diagnosis, doctor
+    from limpid.api.figures import Evaluation, evaluate
+    from limpid.api.inspection import Inspection, PlanResult, inspect, plan
+    from limpid.api.launch import train
+    from limpid.api.model import Model, load
+    from limpid.api.prediction import Predictions, predict
+    from limpid.api.runs import Comparison, Run, compare, report
+    from limpid.core.contracts import Metric, Prediction
+    from limpid.core.errors import LimpidError
+
+_HOMES = {
+    "Comparison": "api.runs",
+    "Diagnosis": "api.diagnosis",
+    "Evaluation": "api.figures",
+    "Inspection": "api.inspection",
+    "LimpidError": "core.errors",
+    "Metric": "core.contracts",
+    "Model": "api.model",
+    "PlanResult": "api.inspection",
+    "Prediction": "core.contracts",
+    "Predictions": "api.prediction",
+    "Run": "api.runs",
+    "compare": "api.runs",
+    "doctor": "api.diagnosis",
+    "evaluate": "api.figures",
+    "inspect": "api.inspection",
+    "load": "api.model",
+    "plan": "api.inspection",
+    "predict": "api.prediction",
+    "report": "api.runs",
+    "train": "api.launch",
+}
+
+__all__ = [
+    "Comparison",
+    "Diagnosis",
+    "Evaluation",
+    "Inspection",
+    "LimpidError",
+    "Metric",
+    "Model",
+    "PlanResult",
+    "Prediction",
+    "Predictions",
+    "Run",
+    "compare",
+    "doctor",
+    "evaluate",
+    "inspect",
+    "load",
+    "plan",
+    "predict",
+    "report",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'limpid.api' has no attribute {name!r}")
+    value = getattr(import_module(f"limpid.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

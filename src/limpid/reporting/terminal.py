@@ -1,0 +1,322 @@
+"""What the terminal shows: an inspection, a plan, the summary of a run, a leaderboard; as rich renderables.
+
+User strings are always `Text`, never markup, with control characters taken out: a column name cannot colour, move or
+clear the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from limpid.reporting.compared import contest
+from limpid.reporting.figures import MEASURES
+from limpid.reporting.wording import (
+    capped,
+    duration,
+    listing,
+    mapping,
+    metric_title,
+    number,
+    percent,
+    plain,
+    plural,
+    real,
+    score,
+)
+
+MAX_COLUMNS, MAX_PAIRS, MAX_CLASSES = 60, 8, 12
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LEVELS = {"warning": ("!", "bold red"), "look": ("?", "yellow"), "info": ("i", "cyan")}
+
+
+def _text(value: object, limit: int = 60, style: str = "") -> Text:
+    return Text(plain(value, limit), style=style)
+
+
+def _table(*columns: str, right: Sequence[int] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index in right else "left", overflow="fold")
+    return table
+
+
+def _section(title: str, body: RenderableType) -> Group:
+    return Group(Text(), Text(title, style="bold underline"), body)
+
+
+def blocks(counts: Sequence[object], width: int = 16) -> str:
+    """A histogram of block characters; neighbouring bins are joined until it fits.
+
+    Example:
+        >>> blocks([0, 1, 4, 8])
+        ' ▁▄█'
+    """
+    heights = [real(c) or 0.0 for c in counts]
+    if len(heights) > width:
+        ends = [i * len(heights) // width for i in range(width + 1)]
+        heights = [sum(heights[a:b]) / (b - a) for a, b in zip(ends, ends[1:], strict=False)]
+    top = max(heights, default=0.0)
+    if top <= 0:
+        return ""
+    return "".join(_BLOCKS[max(1, round(8 * h / top)) if h > 0 else 0] for h in heights)
+
+
+def inspection(profile: Mapping[str, Any]) -> RenderableType:
+    """What `limpid inspect` prints.
+
+    Args:
+        profile: the record of `limpid.data.profile.profile`.
+    """
+    columns = [mapping(c) for c in listing(profile.get("columns"))]
+    rows = int(real(profile.get("total_rows")) or real(profile.get("rows")) or 0)
+    head = Text(f"{plural(rows, 'row')}, {plural(len(columns), 'column')}", style="bold")
+    if profile.get("source"):
+        head = Text.assemble(_text(profile["source"], 80, "bold"), "  ", head)
+    parts: list[RenderableType] = [head]
+    parts += [Text(plain(note, 200), style="yellow") for note in listing(profile.get("notes"))]
+    parts.append(_section("Columns", _columns(columns)))
+    parts += [_section(*target) for target in _targets(mapping(profile.get("target")))]
+    correlated = listing(profile.get("correlations"))
+    if correlated:
+        parts.append(_section("What goes together", _pairs(correlated)))
+    parts.append(_section("Duplicate rows", _duplicates(mapping(profile.get("duplicates")), profile)))
+    leaks = [mapping(leak) for leak in listing(profile.get("leaks"))]
+    if mapping(profile.get("target")).get("names"):
+        parts.append(_section("Leak suspects", _leaks(leaks)))
+    else:
+        parts.append(
+            Padding(Text("name a --target for its classes, associations and the leak check", style="dim"), (1, 0, 0, 0))
+        )
+    repairs = listing(profile.get("repairs"))
+    if repairs:
+        parts.append(_section("Repairs", _repairs(repairs)))
+    return Group(*parts)
+
+
+def _columns(columns: Sequence[Mapping[str, Any]]) -> RenderableType:
+    table = _table("column", "kind", "missing", "distinct", "values", "", right=(2, 3))
+    shown, more = capped(columns, MAX_COLUMNS)
+    for column in shown:
+        histogram = mapping(column.get("histogram"))
+        flags = [f"{number(column.get('outliers'))} outliers"] if real(column.get("outliers")) else []
+        flags += ["near-constant"] if column.get("near_constant") else []
+        flags += ["left out"] if column.get("use") is False else []
+        codes = mapping(column.get("missing_codes"))
+        flags += [f"{plain(code, 12)} = missing" for code in list(codes)[:3]]
+        kind = Text(plain(column.get("kind"), 12), style="dim" if column.get("use") is False else "cyan")
+        table.add_row(
+            _text(column.get("name"), 28),
+            kind,
+            Text(percent(column.get("missing_share")) if column.get("missing") else "", style="yellow"),
+            number(column.get("distinct")) if "distinct" in column else "",
+            _values(column, histogram),
+            Text(", ".join(flags), style="dim"),
+        )
+    if not more:
+        return table
+    return Group(table, Text(f"and {plural(more, 'more column')}", style="dim"))
+
+
+def _values(column: Mapping[str, Any], histogram: Mapping[str, Any]) -> Text:
+    if histogram:
+        low, high = (
+            plain(column[k], 10) if isinstance(column.get(k), str) else number(column.get(k)) for k in ("min", "max")
+        )
+        return Text.assemble((blocks(listing(histogram.get("counts"))), "blue"), f"  {low} to {high}")
+    top = [listing(pair) for pair in listing(column.get("top"))]
+    said = ", ".join(f"{plain(pair[0], 18)} ({number(pair[1])})" for pair in top[:3] if len(pair) == 2)
+    return Text(said + (" …" if len(top) > 3 else ""))
+
+
+def _targets(target: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
+    for record in map(mapping, listing(target.get("columns"))):
+        title = f"Target {plain(record.get('name'), 40)}"
+        balance = [mapping(b) for b in listing(record.get("balance"))]
+        if balance:
+            table = _table("class", "rows", "share", "", right=(1, 2))
+            shown, more = capped(balance, MAX_CLASSES)
+            for line in shown:
+                share = real(line.get("share")) or 0.0
+                table.add_row(
+                    _text(line.get("value"), 40),
+                    number(line.get("count")),
+                    percent(share),
+                    Text("█" * max(1, round(30 * share)), style="blue"),
+                )
+            more = max(more, int(real(record.get("classes")) or 0) - len(shown))
+            yield (
+                title,
+                Group(table, Text(f"and {plural(more, 'more class', 'more classes')}", style="dim")) if more else table,
+            )
+        elif record.get("histogram"):
+            counts = listing(mapping(record["histogram"]).get("counts"))
+            said = f"  {number(record.get('min'))} to {number(record.get('max'))}, mean {number(record.get('mean'))}"
+            yield title, Text.assemble((blocks(counts, 24), "blue"), said)
+
+
+def _pairs(pairs: Sequence[Any]) -> Table:
+    table = _table("", "", "measure", "", right=(3,))
+    for pair in map(mapping, pairs[:MAX_PAIRS]):
+        value = real(pair.get("value")) or 0.0
+        measure = MEASURES.get(str(pair.get("measure")), plain(pair.get("measure"), 20))
+        table.add_row(_text(pair.get("a"), 30), _text(pair.get("b"), 30), measure, f"{value:.3f}")
+    return table
+
+
+def _duplicates(record: Mapping[str, Any], profile: Mapping[str, Any]) -> Text:
+    rows = int(real(record.get("rows")) or 0)
+    said = f"{plural(rows, 'row repeats', 'rows repeat')} another one" if rows else "none"
+    share = f" ({percent(record.get('share'))})" if rows else ""
+    contradictions = int(real(record.get("contradictions")) or 0)
+    if contradictions:
+        said += f"{share}; {plural(contradictions, 'row has', 'rows have')} the inputs of another but not its target"
+        share = ""
+    return Text(said + share)
+
+
+def _leaks(leaks: Sequence[Mapping[str, Any]]) -> RenderableType:
+    if not leaks:
+        return Text("none found", style="green")
+    lines: list[RenderableType] = []
+    shown, more = capped(leaks, 20)
+    for leak in shown:
+        mark, style = _LEVELS.get(str(leak.get("level")), _LEVELS["info"])
+        lines.append(Text.assemble((f"{mark} ", style), (plain(leak.get("what"), 200), style)))
+        lines.append(Padding(_text(leak.get("evidence"), 240), (0, 0, 0, 2)))
+        lines.append(Padding(_text(leak.get("advice"), 240, "dim"), (0, 0, 0, 2)))
+    if more:
+        lines.append(Text(f"and {more} more", style="dim"))
+    return Group(*lines)
+
+
+def _repairs(repairs: Sequence[Any]) -> RenderableType:
+    table = _table("where", "what", "count", "example", right=(2,))
+    shown, more = capped(repairs, 20)
+    for repair in map(mapping, shown):
+        table.add_row(
+            _text(repair.get("where"), 30),
+            _text(repair.get("what"), 70),
+            number(repair.get("count")),
+            _text(repair.get("example"), 30),
+        )
+    return Group(table, Text(f"and {more} more", style="dim")) if more else table
+
+
+def plan_table(plan: Mapping[str, Any]) -> RenderableType:
+    """What `limpid plan` prints: each setting, its value and the reason.
+
+    Args:
+        plan: the plan as plan.yaml holds it.
+    """
+    reasons = mapping(plan.get("because"))
+    table = _table("setting", "value", "because")
+    data = mapping(plan.get("data"))
+    columns = mapping(data.get("columns"))
+    for path, value in settings(plan):
+        table.add_row(_text(path, 40), _text(value, 40, "cyan"), _text(reasons.get(path, ""), 160, "dim"))
+    parts: list[RenderableType] = [table]
+    if columns:
+        kinds = _table("column", "kind", "because")
+        names, more = capped(list(columns), MAX_COLUMNS)
+        for name in names:
+            spec = columns[name] if isinstance(columns[name], Mapping) else {"kind": columns[name]}
+            path = f"data.columns.{name}"
+            left = "" if spec.get("use", True) else f" left out: {reasons.get(f'{path}.use', '')}"
+            kinds.add_row(
+                _text(name, 30),
+                _text(spec.get("kind"), 12, "cyan"),
+                _text(f"{reasons.get(path, '')}{left}", 160, "dim"),
+            )
+        parts.append(
+            _section(
+                "Columns", Group(kinds, Text(f"and {plural(more, 'more column')}", style="dim")) if more else kinds
+            )
+        )
+    return Group(*parts)
+
+
+def settings(plan: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """The plan as (dotted path, value), without columns, reasons and what is empty."""
+
+    def walk(path: str, value: object) -> Iterator[tuple[str, object]]:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                name = f"{path}.{key}" if path else str(key)
+                if name not in ("data.columns", "because", "machine", "format"):
+                    yield from walk(name, inner)
+        elif value not in (None, "", [], ()):
+            yield path, ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+    yield from walk("", plan)
+
+
+def summary(metrics: Mapping[str, Any]) -> RenderableType:
+    """What `limpid train` prints at its end.
+
+    Args:
+        metrics: metrics.json.
+    """
+    found = contest(metrics)
+    parts: list[RenderableType] = [Text(found.warning, style="bold red")] if found.warning else []
+    parts.append(Text(found.verdict, style="bold"))
+    table = _table("", *[metric_title(m) for m in found.metrics], right=range(1, 20))
+    for line in found.lines:
+        style = "bold" if line.ours else ""
+        cells = [Text(score(line.values.get(m)), style=style) for m in found.metrics]
+        table.add_row(Text(line.name, style=style), *cells)
+        if line.ours and line.intervals:
+            spans = [f"{score(s[0])}–{score(s[1])}" if (s := line.intervals.get(m)) else "" for m in found.metrics]
+            table.add_row(Text("  95 % interval", style="dim"), *[Text(s, style="dim") for s in spans])
+    parts.append(Padding(table, (1, 0, 0, 0)))
+    rows = mapping(metrics.get("rows"))
+    counts = ", ".join(f"{number(n)} {plain(part, 10)}" for part, n in rows.items())
+    stopped = f"{number(metrics.get('epochs'))} epochs, stopped: {plain(metrics.get('stopped'), 30)}"
+    end = f"figures of {found.part} rows; {counts}; {stopped}; {duration(metrics.get('seconds'))}"
+    parts.append(Padding(Text(end, style="dim"), (1, 0, 0, 0)))
+    repairs = listing(metrics.get("repairs"))
+    if repairs:
+        parts.append(_section("Repairs", _repairs(repairs)))
+    return Group(*parts)
+
+
+def leaderboard(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What `limpid compare` prints, in the order of `rows`.
+
+    Args:
+        rows: for each run: run, net, part, metric, metrics, interval, seconds, epochs, seed.
+    """
+    if not rows:
+        return Text("no runs")
+    metric = str(rows[0].get("metric", ""))
+    others = [m for m in mapping(rows[0].get("metrics")) if m != metric][:4]
+    table = _table(
+        "",
+        "run",
+        "net",
+        metric_title(metric),
+        "95 % interval",
+        *map(metric_title, others),
+        "time",
+        "epochs",
+        right=(0, 3, *range(5, 12)),
+    )
+    for place, row in enumerate(rows, 1):
+        values = mapping(row.get("metrics"))
+        span = listing(row.get("interval"))
+        table.add_row(
+            str(place),
+            _text(row.get("run"), 60, "bold" if place == 1 else ""),
+            _text(row.get("net"), 20),
+            score(values.get(metric)),
+            f"{score(span[0])}–{score(span[1])}" if len(span) == 2 else "",
+            *[score(values.get(m)) for m in others],
+            duration(row.get("seconds")),
+            number(row.get("epochs")),
+        )
+    return table

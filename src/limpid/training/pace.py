@@ -1,0 +1,128 @@
+"""How fast does this network learn and predict here, in which precision and with how many threads?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+from limpid.core.contracts import Task
+from limpid.data.encoded import Encoded
+from limpid.planning.train_plan import Pace
+from limpid.planning.train_spec import TrainSpec
+from limpid.training.arithmetic import arithmetic, seed_step
+from limpid.training.batches import Batch, Source
+from limpid.training.measure import step_seconds, threads
+from limpid.training.objective import example_losses, outputs_of
+from limpid.training.optim import Optimisers
+
+_VALID_ROWS = 2048
+_LOSS_AGREES = 0.02
+_SMALL_STEP_SECONDS = 0.004
+
+
+def measure_pace(
+    model: nn.Module,
+    task: Task,
+    sample: Encoded,
+    spec: TrainSpec,
+    *,
+    valid_rows: int,
+    device: str,
+    signature: str,
+) -> Pace:
+    """Time a few steps of the very training that is planned; what was measured here before is not measured again.
+
+    Args:
+        model: the assembled network; it is left as it was.
+        task: gives the loss.
+        sample: encoded training rows.
+        spec: batch and optimiser as planned; precision and threads where the user fixed them.
+        valid_rows: rows that each validation will look at.
+        device: cpu or cuda.
+        signature: what the network is, for the cache.
+    """
+    batch_rows = min(int(spec.batch), len(sample))
+    source = Source(sample, task.prepare_target, device)
+    batch = source.take(np.arange(batch_rows))
+    key = f"{signature} {device} {spec.optimiser} {batch_rows}"
+    most = threads() if spec.threads == "auto" else int(spec.threads)
+
+    def step(precision: str, count: int) -> float:
+        return _timed(
+            f"{key} step {precision} {count}", count, device, lambda: _step(model, task, batch, spec, precision, device)
+        )
+
+    precisions = [str(spec.precision)] if spec.precision != "auto" else ["fp32"]
+    if spec.precision == "auto" and can_bf16(device) and _agrees(model, task, batch, device):
+        precisions.append("bf16")
+    times = {p: step(p, most) for p in precisions}
+    best = min(times, key=lambda p: times[p])
+    count = most
+    if spec.threads == "auto" and most > 1 and times[best] < _SMALL_STEP_SECONDS and step(best, 1) < times[best]:
+        count = 1
+        times = {p: step(p, 1) for p in precisions}
+    valid = source.take(np.arange(min(_VALID_ROWS, len(sample))))
+    look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, lambda: _look(model, valid, best))
+    return Pace(times, look * valid_rows / len(valid), count)
+
+
+def can_bf16(device: str) -> bool:
+    """Whether the processor multiplies bf16 numbers itself; elsewhere they are only slower."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def _timed(key: str, count: int, device: str, make: Callable[[], Callable[[], None]]) -> float:
+    """Seconds of one call of what `make` makes; nothing is made where the figure is known."""
+    made: list[Callable[[], None]] = []
+
+    def run() -> None:
+        if not made:
+            made.append(make())
+        made[0]()
+
+    with arithmetic(count, device):
+        return step_seconds(key, run)
+
+
+def _step(
+    model: nn.Module, task: Task, batch: Batch, spec: TrainSpec, precision: str, device: str
+) -> Callable[[], None]:
+    pupil = copy.deepcopy(model).to(device).train()
+    optimisers = Optimisers(pupil, spec)
+    optimisers.set_rate(0.0)
+
+    def run() -> None:
+        seed_step(0, 0, device)
+        optimisers.zero_grad()
+        loss = example_losses(task.loss, outputs_of(pupil, batch, precision), batch.target).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimisers.step()
+        loss.item()
+
+    return run
+
+
+def _look(model: nn.Module, batch: Batch, precision: str) -> Callable[[], None]:
+    pupil = copy.deepcopy(model).to(batch.target.device).eval()
+
+    def run() -> None:
+        with torch.inference_mode():
+            outputs_of(pupil, batch, precision)
+
+    return run
+
+
+def _agrees(model: nn.Module, task: Task, batch: Batch, device: str) -> bool:
+    """Whether bf16 gives the loss that fp32 gives, to within 2 %."""
+    pupil = copy.deepcopy(model).to(device).eval()
+    with torch.no_grad():
+        losses = [
+            float(example_losses(task.loss, outputs_of(pupil, batch, p), batch.target).mean()) for p in ("fp32", "bf16")
+        ]
+    return bool(np.isfinite(losses).all()) and abs(losses[0] - losses[1]) <= _LOSS_AGREES * max(abs(losses[0]), 1e-6)

@@ -1,0 +1,310 @@
+"""Every net of the catalogue keeps the contract of limpid.core.contracts.Net."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from limpid.core.contracts import Size
+from limpid.core.errors import RequestError
+from limpid.core.forms import Fields, FieldsShape, Seq, SeqShape
+from limpid.core.spec import Spec, parse
+from limpid.layers.parameters import groups
+from limpid.nets import CATALOGUE, DEFAULTS
+
+TABLE = FieldsShape(
+    numbers=("a", "b", "c"), can_miss=(False, True, False), categories=("d", "e"), cardinalities=(5, 300)
+)
+TEXT = SeqShape(vocabulary=64, length=9)
+VARIANTS = {
+    "fields": {
+        "mixed": TABLE,
+        "numbers only": TABLE.with_(categories=(), cardinalities=()),
+        "categories only": TABLE.with_(numbers=(), can_miss=()),
+        "nothing missing": TABLE.with_(can_miss=(False,) * 3),
+        "one number": FieldsShape(numbers=("a",), can_miss=(False,)),
+        "one category": FieldsShape(categories=("d",), cardinalities=(2,)),
+    },
+    "seq": {"tokens": TEXT, "vectors": SeqShape(width=6, length=9), "one token": SeqShape(vocabulary=3, length=1)},
+}
+SIZES = {
+    "few rows": Size(rows=120, outputs=2, task="classification"),
+    "a budget": Size(rows=20_000, outputs=1, task="regression", seconds=40),
+    "hurry": Size(rows=2_000_000, outputs=7, task="classification", seconds=5, flops_per_second=1e10),
+}
+NETS = [entry.name for entry in CATALOGUE]
+CASES = [
+    pytest.param(entry.name, name, id=f"{entry.name}-{name}")
+    for entry in CATALOGUE
+    for name in VARIANTS[CATALOGUE.load(entry.name, where="test").takes]
+]
+
+
+def kind_of(name):
+    return CATALOGUE.load(name, where="test")
+
+
+def shape_of(name, variant=None):
+    variants = VARIANTS[kind_of(name).takes]
+    return variants[variant] if variant else next(iter(variants.values()))
+
+
+def example(shape, rows, seed=0):
+    draws = torch.Generator().manual_seed(seed)
+    if isinstance(shape, FieldsShape):
+        missing = (torch.rand(rows, len(shape.numbers), generator=draws) < 0.3).float()
+        missing = missing * torch.tensor(shape.can_miss, dtype=torch.float32)
+        numbers = torch.randn(rows, len(shape.numbers), generator=draws) * (1 - missing)
+        codes = torch.rand(rows, len(shape.cardinalities), generator=draws)
+        return Fields(numbers, missing, (codes * torch.tensor(shape.cardinalities)).long())
+    count = torch.randint(0, shape.length + 1, (rows, 1), generator=draws)
+    mask = torch.arange(shape.length) < count
+    if shape.vocabulary is None:
+        return Seq(mask=mask, values=torch.randn(rows, shape.length, shape.width, generator=draws))
+    tokens = torch.randint(1, shape.vocabulary, (rows, shape.length), generator=draws)
+    return Seq(mask=mask, tokens=tokens * mask)
+
+
+def take(form, index):
+    return type(form)(**{k: None if v is None else v[index] for k, v in vars(form).items()})
+
+
+def build(name, shape, *, size="a budget", seed=0, **settings):
+    kind = kind_of(name)
+    spec, _ = kind.plan(parse(kind.Spec, settings, where="net"), shape, SIZES[size])
+    torch.manual_seed(seed)
+    return kind(spec, shape)
+
+
+def made(name, shape, **settings):
+    net = build(name, shape, **settings)
+    form = example(shape, 200, seed=1)
+    net.prepare(form, torch.randint(0, 2, (200,), generator=torch.Generator().manual_seed(2)))
+    return net
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_declarations(name):
+    kind = kind_of(name)
+    assert issubclass(kind.Spec, Spec)
+    assert kind.takes in ("fields", "seq")
+    assert kind.gives <= {"vec", "seq", "grid", "pyramid"}
+    kind.Spec()
+    assert all(field.description for field in kind.Spec.model_fields.values())
+
+
+def test_defaults_are_in_the_catalogue_and_take_their_form():
+    assert all(kind_of(name).takes == form for form, name in DEFAULTS.items())
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+@pytest.mark.parametrize("name", NETS)
+def test_the_plan_leaves_no_auto_and_says_why(name, size):
+    kind = kind_of(name)
+    blank = kind.Spec()
+    spec, because = kind.plan(blank, shape_of(name), SIZES[size])
+    assert not spec.autos()
+    assert set(because) == set(blank.autos())
+    assert all(len(reason) > 10 for reason in because.values())
+    again, nothing = kind.plan(spec, shape_of(name), SIZES["few rows"])
+    assert again == spec, "a complete plan is replayed as it is"
+    assert nothing == {}
+    assert kind.Spec.model_validate(json.loads(spec.model_dump_json())) == spec
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+@pytest.mark.parametrize("name", NETS)
+def test_training_preferences_fit_the_train_section(name, size):
+    from limpid.planning.train_spec import TrainSpec
+
+    kind = kind_of(name)
+    spec, _ = kind.plan(kind.Spec(), shape_of(name), SIZES[size])
+    values, because = kind.train_defaults(spec, shape_of(name), SIZES[size])
+    TrainSpec.model_validate(values)
+    assert set(values) == set(because)
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_shapes(name, variant, rows):
+    shape = shape_of(name, variant)
+    net = made(name, shape)
+    for mode in (True, False):
+        y = net.train(mode)(example(shape, rows))
+        expected = (rows, net.width) if net.members is None else (rows, net.members, net.width)
+        assert y.shape == expected
+        assert torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_gradient_reaches_every_parameter(name):
+    shape = shape_of(name)
+    net = made(name, shape).train()
+    y = net(example(shape, 64))
+    y.square().sum().backward()
+    for parameter_name, parameter in net.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.any(), parameter_name
+        assert torch.isfinite(parameter.grad).all(), parameter_name
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_evaluation_is_deterministic_and_rows_do_not_see_each_other(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    form = example(shape, 300)
+    with torch.inference_mode():
+        whole = net(form)
+        assert torch.equal(net(form), whole)
+        order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(net(take(form, order)), whole[order], rtol=1e-4, atol=1e-5)
+        single = torch.cat([net(take(form, slice(n, n + 1))) for n in range(5)])
+    torch.testing.assert_close(single, whole[:5], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_training_randomness_is_torchs_generator(name):
+    shape = shape_of(name)
+    net = made(name, shape).train()
+    form = example(shape, 32)
+    outputs = []
+    for seed in (5, 5, 6):
+        torch.manual_seed(seed)
+        outputs.append(net(form))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_initial_weights_follow_from_the_seed(name):
+    shape = shape_of(name)
+    first, second, other = (build(name, shape, seed=s).state_dict() for s in (3, 3, 4))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_a_saved_state_loads_without_prepare(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    state = net.state_dict()
+    assert all(torch.isfinite(v).all() for v in state.values())
+    fresh = build(name, shape, seed=9).eval()
+    assert {k: v.shape for k, v in fresh.state_dict().items()} == {k: v.shape for k, v in state.items()}
+    fresh.load_state_dict(state)
+    form = example(shape, 20)
+    assert torch.equal(fresh(form), net(form))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_prepare_is_repeatable_and_leaves_weights_alone(name):
+    shape = shape_of(name)
+    before = build(name, shape)
+    weights = {k: v.clone() for k, v in before.named_parameters()}
+    form = example(shape, 100)
+    target = torch.randn(100, 2)
+    before.prepare(form, target)
+    once = {k: v.clone() for k, v in before.state_dict().items()}
+    before.prepare(form, target)
+    assert all(torch.equal(once[k], v) for k, v in before.state_dict().items())
+    assert all(torch.equal(weights[k], v) for k, v in before.named_parameters())
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_codes_and_flags_that_training_never_showed_are_defined(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    if isinstance(shape, FieldsShape):
+        zeros = torch.zeros(3, len(shape.numbers))
+        strange = Fields(zeros, torch.ones_like(zeros), torch.zeros(3, len(shape.cardinalities), dtype=torch.long))
+        huge = Fields(zeros + 1e6, zeros, strange.categories + 1)
+        forms = [strange, huge]
+    else:
+        forms = [take(example(shape, 3), slice(0, 3))]
+        forms[0].mask[:] = False
+    for form in forms:
+        assert torch.isfinite(net(form)).all()
+
+
+@pytest.mark.parametrize(("name", "variant"), CASES)
+def test_flops_are_positive_and_about_right(name, variant):
+    shape = shape_of(name, variant)
+    net = build(name, shape)
+    assert net.flops() > 0
+    if isinstance(shape, FieldsShape):
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            net.eval()(example(shape, 500))
+        assert net.flops() == pytest.approx(counter.get_total_flops() / 500, rel=0.5)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_bf16_agrees_loosely(name):
+    shape = shape_of(name)
+    net = made(name, shape).eval()
+    form = example(shape, 100)
+    with torch.no_grad():
+        full = net(form)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = net(form)
+    assert float((half.float() - full).square().mean().sqrt()) < 0.03 * float(full.std())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = net.train()(form).float().square().mean()
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_it_learns_what_a_linear_model_cannot(name):
+    shape = shape_of(name)
+    net = made(name, shape)
+    form = example(shape, 256)
+    if isinstance(form, Fields):
+        wanted = form.numbers[:, 0].abs() + (form.categories[:, 0] == 2).float()
+    else:
+        wanted = (form.tokens == 5).any(dim=1).float() - (form.tokens == 6).any(dim=1).float()
+    wanted = (wanted - wanted.mean()) / wanted.std()
+    head = torch.nn.Linear(net.width, 1)
+    optimiser = torch.optim.AdamW([*net.parameters(), *head.parameters()], lr=5e-3)
+    torch.manual_seed(0)
+    for _ in range(80):
+        y = head(net(form)).flatten(1).mean(dim=1)
+        loss = (y - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 0.35
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_parameter_has_its_group(name):
+    net = build(name, shape_of(name))
+    found = groups(net)
+    assert found.matrices
+    assert len(found.decayed) + len(found.spared) == len(list(net.parameters()))
+    assert all(p.dim() >= 2 for p in found.decayed)
+    names = dict(net.named_parameters())
+    assert all("embedding" not in n for n, p in names.items() if any(p is q for q in found.decayed))
+
+
+@pytest.mark.parametrize("name", [n for n in NETS if kind_of(n).takes == "fields"])
+def test_a_table_without_columns_is_refused(name):
+    kind = kind_of(name)
+    with pytest.raises(RequestError, match="no column is left"):
+        kind.plan(kind.Spec(), FieldsShape(), SIZES["a budget"])
+
+
+def test_the_catalogue_is_readable_without_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, limpid.nets; assert limpid.nets.CATALOGUE.names; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_bins_leave_numpys_global_generator_alone():
+    state = np.random.get_state()[1].copy()
+    made("tabm", TABLE)
+    assert (np.random.get_state()[1] == state).all()

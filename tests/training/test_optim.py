@@ -1,0 +1,142 @@
+"""Optimiser steps against closed forms and torch, and the groups that decay spares."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from training_doubles import settings, small
+
+from limpid.training.optim import Optimisers, total_norm
+
+LR, G, W = 0.1, 0.5, 2.0
+DECAY = 0.01
+
+
+class One(nn.Module):
+    """A single decayed weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((1, 1), W))
+
+
+def after(steps: int, **changes) -> float:
+    model = One()
+    optimisers = Optimisers(model, settings(weight_decay=DECAY, **changes))
+    optimisers.set_rate(LR)
+    for _ in range(steps):
+        model.weight.grad = torch.full((1, 1), G)
+        optimisers.step()
+    return model.weight.item()
+
+
+def test_sgd_with_momentum():
+    first = G + DECAY * W
+    w = W - LR * first
+    assert after(1, optimiser="sgd", momentum=0.9) == pytest.approx(w, rel=1e-6)
+    second = 0.9 * first + G + DECAY * w
+    assert after(2, optimiser="sgd", momentum=0.9) == pytest.approx(w - LR * second, rel=1e-6)
+
+
+def test_nesterov_looks_ahead():
+    g = G + DECAY * W
+    assert after(1, optimiser="nesterov", momentum=0.9) == pytest.approx(W - LR * (g + 0.9 * g), rel=1e-6)
+
+
+def test_adam_couples_decay_and_adamw_does_not():
+    # In the first step both moments cancel: the update is the sign of what is fed into them.
+    assert after(1, optimiser="adam") == pytest.approx(W - LR * 1.0, rel=1e-5)
+    assert after(1, optimiser="adamw") == pytest.approx(W - LR * DECAY * W - LR * 1.0, rel=1e-5)
+
+
+def test_rmsprop():
+    g = G + DECAY * W
+    expected = W - LR * g / (math.sqrt(0.001 * g * g) + 1e-8)
+    assert after(1, optimiser="rmsprop", momentum=0.0, second_moment=0.999) == pytest.approx(expected, rel=1e-4)
+
+
+def test_muon_is_torchs_and_leaves_the_rest_to_adamw():
+    ours, theirs = small(), small()
+    optimisers = Optimisers(ours, settings(optimiser="muon", weight_decay=DECAY))
+    optimisers.set_rate(LR)
+    hidden = [theirs.first.weight, theirs.second.weight]
+    muon = torch.optim.Muon(hidden, lr=LR, weight_decay=DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    spared = [p for n, p in theirs.named_parameters() if p.ndim < 2 or "embedding" in n]
+    adamw = torch.optim.AdamW(
+        [{"params": [theirs.head.weight], "weight_decay": DECAY}, {"params": spared, "weight_decay": 0.0}], lr=LR
+    )
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            mine.grad = torch.randn(mine.shape, generator=draw)
+            other.grad = mine.grad.clone()
+        optimisers.step()
+        muon.step()
+        adamw.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+
+
+def test_muon_moves_a_matrix_by_a_nearly_orthogonal_one():
+    model = small(width=8)
+    before = model.second.weight.detach().clone()
+    optimisers = Optimisers(model, settings(optimiser="muon", weight_decay=0.0))
+    optimisers.set_rate(LR)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    optimisers.step()
+    moved = (before - model.second.weight.detach()) / (LR * 0.2 * math.sqrt(8))
+    singular = torch.linalg.svdvals(moved)
+    assert 0.5 < singular.min() and singular.max() < 1.5
+
+
+def test_decay_spares_norms_biases_and_embeddings():
+    model = small()
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    optimisers = Optimisers(model, settings(optimiser="adamw", weight_decay=0.5))
+    optimisers.set_rate(LR)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimisers.step()
+    moved = {n for n, p in model.named_parameters() if not torch.equal(p.detach(), before[n])}
+    assert moved == {"first.weight", "second.weight", "head.weight"}
+
+
+@pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw", "rmsprop", "muon"])
+def test_state_goes_out_and_in(name):
+    def advance(model, optimisers, seed):
+        draw = torch.Generator().manual_seed(seed)
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=draw)
+        optimisers.set_rate(LR)
+        optimisers.step()
+
+    spec = settings(optimiser=name)
+    one, other = small(), small()
+    first, second = Optimisers(one, spec), Optimisers(other, spec)
+    advance(one, first, 0)
+    other.load_state_dict(one.state_dict())
+    second.load({k: v.clone() for k, v in first.state().items()})
+    for seed in (1, 2):
+        advance(one, first, seed)
+        advance(other, second, seed)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_loading_an_empty_state_forgets():
+    model = small()
+    optimisers = Optimisers(model, settings())
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimisers.step()
+    assert optimisers.state()
+    optimisers.load({})
+    assert not optimisers.state()
+
+
+def test_total_norm_is_that_of_all_together():
+    tensors = [torch.randn(3, 4), torch.randn(7)]
+    assert total_norm(tensors).item() == pytest.approx(torch.cat([t.flatten() for t in tensors]).norm().item())
+    assert not math.isfinite(total_norm([*tensors, torch.tensor([float("nan")])]).item())
+    assert total_norm([]).item() == 0.0
