@@ -168,7 +168,7 @@ def test_what_is_no_data_at_all() -> None:
         open_table(3)  # type: ignore[call-overload, arg-type]
 
 
-cell = st.text(st.characters(codec="utf-8", exclude_characters="\x00\x1f"), max_size=12)
+cell = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from("\n\t\r"), max_size=12)
 grid = st.integers(1, 4).flatmap(
     lambda width: st.lists(st.lists(cell, min_size=width, max_size=width), min_size=1, max_size=8)
 )
@@ -203,7 +203,7 @@ def test_blocks_may_end_anywhere(block: int, tmp_path: Path, monkeypatch: pytest
     pieces = open_table(path, header=True)
     assert pieces.read().equals(whole)
     assert whole["id"].to_list() == [str(k) for k in range(200)]
-    assert [r.count for r in pieces.repairs] == [1] and "line 117" in next(iter(pieces.repairs)).example
+    assert [r.count for r in pieces.repairs] == [1] and "line 85:" in next(iter(pieces.repairs)).example
 
 
 @pytest.mark.parametrize(
@@ -217,16 +217,13 @@ def test_blocks_may_end_anywhere(block: int, tmp_path: Path, monkeypatch: pytest
         ("country,2010,2011,2012\nPeru,1,2,3\nChad,4,5,6\n", ("country", "2010", "2011", "2012")),
         ("0,1,2,3\n.1,.5,.2,.7\n", ("0", "1", "2", "3")),
         (",x,y\n0,1,2\n1,3,4\n", ("column_1", "x", "y")),
-        ("x,y\nr1,1,2\nr2,3,4\n", ("x", "y")),
+        ("x,y,z\nr1,1,2,3\nr2,3,4,5\n", ("column_1", "x", "y", "z")),
         ("when,v\n2024-01-05,a\n2024-01-06,b\n", ("when", "v")),
         ("2024-01-05,a\n2024-01-06,b\n", ("column_1", "column_2")),
-        ("?,x\n1,y\n", ("column_1", "column_2")),
     ],
 )
 def test_header_or_none(text: str, columns: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
-    if text.startswith(("x,y", "?")):
-        pytest.skip("ambiguous on purpose, see the tests below")
     table = open_table(tmp_path / "t.csv")
     assert table.columns == columns
     assert any("first row" in n or "no header" in n for n in table.notes)

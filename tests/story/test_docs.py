@@ -87,20 +87,20 @@ def test_decisions_are_numbered_and_short() -> None:
 def test_the_tree_in_the_readme_is_the_tree() -> None:
     block = re.search(r"<!-- tree -->\n```\n(.*?)```", read(ROOT / "README.md"), re.S)
     assert block is not None
-    source = Path(limpid.__file__).parent
-    folder, listed, missing = "", set(), []
+    top = inner = Path()
+    listed: set[Path] = set()
     for line in block.group(1).splitlines():
-        name = line.split()[0] if line.strip() else ""
-        if name.endswith("/") and not line.startswith("    "):
-            folder = name if line.startswith("  ") else ""
-            listed.add(name.rstrip("/"))
-            place = source / name if line.startswith("  ") else ROOT / name
-        elif line.startswith("    ") and name:
-            place = source / folder / name
-        else:
-            continue
-        if not place.exists():
-            missing.append(str(place))
-    assert missing == []
-    packages = {p.name for p in source.iterdir() if (p / "__init__.py").is_file()}
-    assert packages <= listed, packages - listed
+        names = re.match(r"( *)(\S+/|\S+\.py(?: \S+\.py)*)", line)
+        assert names is not None, line
+        depth, words = len(names.group(1)), names.group(2).split()
+        if depth == 0:
+            top = ROOT / words[0]
+        elif depth == 2:
+            inner = top / words[0]
+        listed |= {(top, top, inner)[depth // 2] / w if depth == 4 else (top if depth == 0 else inner) for w in words}
+    assert [str(p) for p in sorted(listed) if not p.exists()] == []
+    source = Path(limpid.__file__).parent
+    ours = {p for p in source.glob("*/*.py") if p.name != "__init__.py"} | {
+        p.parent for p in source.glob("*/__init__.py")
+    }
+    assert [str(p.relative_to(source)) for p in sorted(ours - listed)] == [], "say in five words what these are"

@@ -63,9 +63,14 @@ def test_applied_puts_the_weights_back_also_after_an_error():
     with torch.no_grad():
         model.head.weight.add_(1.0)
     trained = model.head.weight.detach().clone()
-    with pytest.raises(RuntimeError), average.applied():
-        assert not torch.equal(model.head.weight, trained)
-        raise RuntimeError
+
+    def fail():
+        with average.applied():
+            assert not torch.equal(model.head.weight, trained)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert torch.equal(model.head.weight, trained)
 
 

@@ -99,8 +99,8 @@ def test_one_member_repeated_is_a_net_without_members():
     with torch.no_grad():
         for (name, a), b in zip(members.named_parameters(), plain.parameters(), strict=True):
             a.copy_(torch.cat([b, b]) if name.startswith("head") else b)
-    one, first = run(plain, optimiser="sgd", clip=None, ema=0.0, epochs=2, weight_decay=0.0)
-    two, second = run(members, optimiser="sgd", clip=None, ema=0.0, epochs=2, weight_decay=0.0, lr=0.01)
+    _, first = run(plain, optimiser="sgd", clip=None, ema=0.0, epochs=2, weight_decay=0.0)
+    _, second = run(members, optimiser="sgd", clip=None, ema=0.0, epochs=2, weight_decay=0.0, lr=0.01)
     assert first.valid_loss == pytest.approx(second.valid_loss, rel=0.02)
 
 
@@ -272,5 +272,3 @@ def test_signals_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     run()
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
-
-

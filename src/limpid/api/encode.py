@@ -10,8 +10,8 @@ import polars as pl
 from limpid.core.contracts import Task
 from limpid.core.repairs import Repairs
 from limpid.data.encoded import Encoded, EncodedWriter
-from limpid.planning.draft import Part
 from limpid.planning.encoders import Encoders
+from limpid.planning.parts import Part
 
 _CHUNK = 65_536
 

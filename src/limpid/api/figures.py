@@ -15,7 +15,7 @@ from limpid.core.errors import DataError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.data.table import Table, open_table
-from limpid.planning.draft import target_values
+from limpid.planning.parts import target_values
 
 _ROWS = 65_536
 

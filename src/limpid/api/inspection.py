@@ -63,7 +63,7 @@ def inspect(
     from limpid.data.profile import profile
     from limpid.data.table import open_table
     from limpid.planning.columns import decide_columns
-    from limpid.planning.draft import look
+    from limpid.planning.parts import look
     from limpid.planning.settings import parse_sets
     from limpid.planning.target import resolve_names
 

@@ -237,7 +237,7 @@ def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[st
 
 
 def _settled(plan: Plan, outcome: Outcome) -> Plan:
-    """The plan with what only the training could find: the rate of a range test, the step where the clock stopped it."""
+    """The plan with what only the training could find: the rate of a range test, the step where the clock stopped."""
     found: dict[str, Any] = {}
     because = dict(plan.because)
     if plan.train.lr == "range":

@@ -8,7 +8,7 @@ its unit, from which help, docs and error messages are made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -28,7 +28,7 @@ class Spec(BaseModel):
         """Names of the fields that still say "auto"."""
         return [name for name in type(self).model_fields if getattr(self, name) == AUTO]
 
-    def with_(self, **changes: Any) -> Any:
+    def with_(self, **changes: Any) -> Self:
         """A copy with some fields replaced, checked like a new one."""
         return type(self).model_validate({**self.model_dump(), **changes})
 

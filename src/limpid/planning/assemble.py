@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +62,7 @@ class Assembled(nn.Module):
         vectors = []
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
             form = self.form(name, batch)
-            vector = net(form)
+            vector: Tensor = net(form)
             if form.present is not None:
                 present = form.present.to(vector.dtype)
                 vector = vector * present.view(-1, *([1] * (vector.dim() - 1)))
@@ -83,11 +83,11 @@ class Assembled(nn.Module):
     def prepare(self, batch: Mapping[str, Tensor], target: Tensor) -> None:
         """Let each net look once at training examples, before the first step."""
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
-            net.prepare(self.form(name, batch), target)
+            cast(Net, net).prepare(self.form(name, batch), target)
 
     def flops(self) -> float:
         """Multiplications and additions of one example's forward pass, the fusing layer and head included."""
-        total = sum(net.flops() for net in self.nets.values())
+        total = sum(cast(Net, net).flops() for net in self.nets.values())
         extra = sum(p.numel() for p in self.head.parameters())
         if self.fuse is not None:
             extra += sum(p.numel() for p in self.fuse.parameters()) * (self.members or 1)
@@ -118,7 +118,7 @@ def build(
     Raises:
         RequestError: a net takes another form than its input has.
     """
-    built: dict[str, Net] = {}
+    built: dict[str, Any] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for n, (name, shape) in enumerate(shapes.items()):

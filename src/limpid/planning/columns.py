@@ -15,7 +15,7 @@ from limpid.core.names import did_you_mean
 from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
 from limpid.core.spec import parse
 from limpid.data.facts import column_facts
-from limpid.data.kinds import recognise
+from limpid.data.kinds import recognise_all
 from limpid.modalities import CATALOGUE
 
 
@@ -63,15 +63,14 @@ def decide_columns(
     """
     _check_asked(asked, frame.columns)
     specs: dict[str, ColumnSpec] = {}
-    facts: dict[str, ColumnFacts] = {}
     because: dict[str, str] = {}
-    for name in frame.columns:
-        facts[name] = column_facts(frame[name], total_rows=total_rows)
-        kind, found = recognise(facts[name], recognisers())
+    facts = {name: column_facts(frame[name], total_rows=total_rows) for name in frame.columns}
+    claims = recognise_all(list(facts.values()), recognisers(), targets=keep)
+    for name, (kind, found) in claims.items():
         word = _word(asked.get(name), name)
         specs[name] = spec = _lay(word, kind, found, facts[name])
         path = f"data.columns.{name}"
-        because[path] = "as asked" if word.get("kind") else found.because
+        because[path] = "as asked" if word.get("kind") else "; ".join([found.because, *facts[name].notes])
         if spec.missing:
             counts = ", ".join(f"{c} ({facts[name].missing_codes.get(c, 0):,} times)" for c in spec.missing)
             because[f"{path}.missing"] = "as asked" if "missing" in word else f"stands for a missing value: {counts}"

@@ -20,54 +20,18 @@ from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts, ColumnSpec
 from limpid.core.seeds import generator
 from limpid.core.spec import parse
-from limpid.data.cleaning import clean, parse_numbers
 from limpid.data.facts import column_facts
-from limpid.data.split import SplitSpec, split
+from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.planning.columns import Columns, check_any, decide_columns, plan_options
 from limpid.planning.encoders import Encoders
-from limpid.planning.order import find_time
+from limpid.planning.parts import Part, divide, look, with_target, without_copies
 from limpid.planning.plan import DataSpec
 from limpid.planning.settings import merge
 from limpid.planning.target import choose_task, no_target, resolve_names, target_kind
 from limpid.tasks import CATALOGUE as TASKS
 
-LOOK_ROWS = 100_000
 FIT_ROWS = 500_000
-_GROUPED_DUPLICATES = 0.3
-
-
-@dataclass
-class Part:
-    """A part of the data: which rows of which table.
-
-    Args:
-        name: train, valid or test.
-        table: where the rows are.
-        rows: (n,) sorted source row numbers.
-        target: target columns of these rows, cleaned, without nulls.
-        weight: (n,) sample weights, or None.
-    """
-
-    name: str
-    table: Table
-    rows: np.ndarray
-    target: pl.DataFrame
-    weight: np.ndarray | None = None
-
-    def take(self, index: np.ndarray, name: str | None = None) -> Part:
-        """Some rows of the part, by position."""
-        return Part(
-            name or self.name,
-            self.table,
-            self.rows[index],
-            self.target[index],
-            None if self.weight is None else self.weight[index],
-        )
-
-    def head(self, rows: int) -> Part:
-        """The first rows of the part."""
-        return self if len(self.rows) <= rows else self.take(np.arange(rows))
 
 
 @dataclass
@@ -90,18 +54,6 @@ class Draft:
     def inputs(self) -> list[str]:
         """Columns that the model reads."""
         return list(self.encoders.columns)
-
-
-def look(table: Table, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Up to 100,000 rows spread evenly over a table, always the same ones."""
-    return table.read(columns, rows=spread(table.rows, LOOK_ROWS))
-
-
-def spread(rows: int, most: int) -> np.ndarray | None:
-    """Sorted row numbers spread evenly, or None for all of them."""
-    if rows <= most:
-        return None
-    return np.unique(np.linspace(0, rows - 1, most).astype(np.int64))
 
 
 def decide_data(
@@ -171,12 +123,12 @@ def decide_data(
     check_any(specs, train.name)
 
     whole = {
-        name: _with_target(name, table, targets, specs, task_name, data.weight, repairs)
+        name: with_target(name, table, targets, specs, task_name, data.weight, repairs)
         for name, table in tables.items()
     }
-    split_spec, parts = _divide(whole, specs, columns.facts, split_spec, task_name, targets, seed, because)
+    split_spec, parts = divide(whole, specs, columns.facts, split_spec, task_name, targets, seed, because)
     if data.duplicates == "drop":
-        parts["train"] = _without_copies(parts["train"], specs, repairs)
+        parts["train"] = without_copies(parts["train"], specs, repairs)
 
     sample = _sample(parts["train"], specs)
     facts = {name: column_facts(sample[name], total_rows=len(parts["train"].rows)) for name in sample.columns}
@@ -214,226 +166,6 @@ def _set_aside(specs: dict[str, ColumnSpec], because: dict[str, str], name: str 
     if name is not None:
         specs[name] = specs[name].with_(use=False)
         because[f"data.columns.{name}.use"] = reason
-
-
-def _with_target(
-    part: str,
-    table: Table,
-    targets: Sequence[str],
-    specs: Mapping[str, ColumnSpec],
-    task: str,
-    weight: str | None,
-    repairs: Repairs,
-) -> Part:
-    """All rows of a table that have a target, and a weight where there are weights."""
-    absent = [n for n in (*targets, *([weight] if weight else [])) if n not in table.columns]
-    if absent:
-        raise DataError(
-            f"{table.name} has no column {absent[0]!r}",
-            where=f"columns of {table.name}",
-            expected="the same columns as in the training data",
-            fix=did_you_mean(absent[0], table.columns),
-        )
-    frame = table.read(list(targets) + ([weight] if weight else []))
-    cleaned = frame.select([target_values(frame[n], specs[n], task, table.name, repairs) for n in targets])
-    has = np.ones(frame.height, dtype=bool)
-    for name in targets:
-        has &= cleaned[name].is_not_null().to_numpy()
-    weights = None
-    if weight is not None:
-        weights = weight_values(frame[weight], specs[weight], table.name)
-    repairs.add(table.name, "had no target and were left out", int((~has).sum()))
-    rows = np.flatnonzero(has)
-    if len(rows) == 0:
-        raise DataError(
-            f"no row has a value in {', '.join(map(repr, targets))}",
-            where=f"column {targets[0]} of {table.name}",
-            expected="rows with a target",
-            fix="choose another --target, or check how missing values are written",
-        )
-    return Part(part, table, rows, cleaned.filter(pl.Series(has)), None if weights is None else weights[rows])
-
-
-def target_values(column: pl.Series, spec: ColumnSpec, task: str, source: str, repairs: Repairs) -> pl.Series:
-    """A target column as its task reads it: missing codes are null, numbers are numbers.
-
-    Raises:
-        DataError: a regression target is infinite, naming its row.
-    """
-    values = clean(column, spec)
-    if task != "regression":
-        return values
-    numbers, bad = parse_numbers(values, str(spec.options.get("decimal", ".")))
-    flags = np.asarray(bad, dtype=bool)
-    if flags.any():
-        first = int(np.flatnonzero(flags)[0])
-        repairs.add(
-            f"{source}, column {column.name}", "is no number, taken as no target", int(flags.sum()), values[first]
-        )
-    infinite = numbers.is_infinite().fill_null(False)
-    if infinite.any():
-        row = int(infinite.arg_max() or 0)
-        raise DataError(
-            f"the target {column.name!r} is infinite in {int(infinite.sum()):,} rows",
-            where=f"{source}, row {row + 1}, column {column.name}",
-            expected="finite numbers",
-            fix="correct or remove these rows",
-        )
-    return numbers.fill_nan(None).rename(column.name)
-
-
-def weight_values(column: pl.Series, spec: ColumnSpec, source: str) -> np.ndarray:
-    """(N,) sample weights.
-
-    Raises:
-        DataError: a weight is missing, negative or not finite, naming its row.
-    """
-    numbers, _ = parse_numbers(clean(column, spec), str(spec.options.get("decimal", ".")))
-    weights = numbers.cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
-    if len(wrong):
-        raise DataError(
-            f"{len(wrong):,} sample weights are missing, negative or not finite",
-            where=f"{source}, row {wrong[0] + 1}, column {column.name}",
-            expected="a number of 0 or more in each row",
-            fix="fill the gaps (1 is neutral) or leave data.weight out",
-        )
-    if not weights.any():
-        raise DataError(
-            "all sample weights are zero",
-            where=f"{source}, column {column.name}",
-            expected="some weights above 0",
-            fix="leave data.weight out",
-        )
-    return weights
-
-
-def _divide(
-    whole: Mapping[str, Part],
-    specs: Mapping[str, ColumnSpec],
-    facts: Mapping[str, ColumnFacts],
-    spec: SplitSpec,
-    task: str,
-    targets: Sequence[str],
-    seed: int,
-    because: dict[str, str],
-) -> tuple[SplitSpec, dict[str, Part]]:
-    """Cut the parts that were not given as files from the training file."""
-    train = whole["train"]
-    codes = _codes(train.target, task)
-    how = spec.how
-    if how == "auto":
-        if spec.group is not None:
-            how, because["split.how"] = "group", f"rows with the same {spec.group} stay in one part"
-        elif spec.time is not None:
-            how, because["split.how"] = "time", f"the latest rows by {spec.time} are held out"
-        elif (found := _time_order(train, specs, facts, codes)) is not None:
-            how, because["split.how"] = "time", found[1]
-            spec = spec.with_(time=found[0])
-        elif task == "classification" and train.target.width == 1 and specs[targets[0]].kind != "labels":
-            how, because["split.how"] = "stratified", "each part gets the same share of every class"
-        else:
-            how, because["split.how"] = "random", "the rows are exchangeable as far as can be seen"
-    else:
-        because["split.how"] = "as asked"
-    shares = {"valid": 0.0 if "valid" in whole else spec.valid, "test": 0.0 if "test" in whole else spec.test}
-    for part in ("valid", "test"):
-        if part in whole:
-            because[f"split.{part}"] = f"given as a file: {whole[part].table.name}"
-    spec = spec.with_(how=how, **shares)
-    if not shares["valid"] and not shares["test"]:
-        return spec, dict(whole)
-    together, note = _copies_together(train, specs, how)
-    if note:
-        because["split.together"] = note
-    frame = None
-    if how in ("group", "time"):
-        column = spec.group if how == "group" else spec.time
-        if column is None:
-            raise RequestError(
-                f"a split by {how} needs its column",
-                where="split.how",
-                expected=f"split.{how} to name a column",
-                fix=f"add --set split.{how}=COLUMN",
-            )
-        frame = clean(train.table.read([column], rows=train.rows)[column], specs[column])
-    cut = split(
-        spec,
-        len(train.rows),
-        seed,
-        target=codes if how == "stratified" else None,
-        group=frame if how == "group" else None,
-        time=_stamps(frame, specs[spec.time]) if how == "time" and spec.time and frame is not None else None,
-        together=together,
-    )
-    parts = {"train": train.take(cut.train, "train")}
-    for part, rows in (("valid", cut.valid), ("test", cut.test)):
-        if part in whole:
-            parts[part] = whole[part]
-        elif len(rows):
-            parts[part] = train.take(rows, part)
-    if len(parts["train"].rows) == 0 or len(parts.get("valid", parts["train"]).rows) == 0:
-        raise _too_few(train)
-    return spec, parts
-
-
-def _stamps(column: pl.Series, spec: ColumnSpec) -> pl.Series:
-    from limpid.data.cleaning import parse_dates
-
-    if spec.kind == "date":
-        return parse_dates(column, str(spec.options.get("format", "")))[0]
-    numbers, bad = parse_numbers(column, str(spec.options.get("decimal", ".")))
-    return column if np.asarray(bad).any() else numbers
-
-
-def _codes(target: pl.DataFrame, task: str) -> np.ndarray:
-    """The target as numbers: its own for regression, class codes otherwise (of the first target)."""
-    column = target.to_series(0)
-    if task == "regression":
-        return column.cast(pl.Float64).to_numpy()
-    text = column.cast(pl.String) if column.dtype != pl.List else column.cast(pl.List(pl.String)).list.join("|")
-    return text.rank("dense").cast(pl.Float64).to_numpy()
-
-
-def _time_order(
-    train: Part, specs: Mapping[str, ColumnSpec], facts: Mapping[str, ColumnFacts], codes: np.ndarray
-) -> tuple[str, str] | None:
-    dates = [n for n, s in specs.items() if s.kind == "date" and s.use]
-    if not dates:
-        return None
-    kept = spread(len(train.rows), LOOK_ROWS)
-    index = np.arange(len(train.rows)) if kept is None else kept
-    return find_time(train.table.read(dates, rows=train.rows[index]), {n: specs[n] for n in dates}, facts, codes[index])
-
-
-def _copies_together(train: Part, specs: Mapping[str, ColumnSpec], how: str) -> tuple[np.ndarray | None, str]:
-    """Groups of rows that are copies of one another in every input, so that none is in two parts."""
-    names = [n for n, s in specs.items() if s.use]
-    if how == "time" or len(train.rows) > 5_000_000:
-        return None, ""
-    frame = train.table.read(names, rows=train.rows)
-    plain = frame.select([c.cast(pl.String) if c.dtype == pl.Categorical else c for c in frame.iter_columns()])
-    codes = plain.hash_rows(seed=0).rank("dense").cast(pl.Int64).to_numpy() - 1
-    copies = len(codes) - len(np.unique(codes))
-    if copies == 0:
-        return None, ""
-    share = copies / len(codes)
-    if share > _GROUPED_DUPLICATES:
-        return (
-            None,
-            f"{share:.0%} of the rows repeat another one: with so few columns, copies are left where they fall",
-        )
-    return codes, f"{copies:,} rows are copies of others; copies stay in one part"
-
-
-def _without_copies(train: Part, specs: Mapping[str, ColumnSpec], repairs: Repairs) -> Part:
-    names = [n for n, s in specs.items() if s.use]
-    frame = pl.concat(
-        [train.table.read(names, rows=train.rows), train.target.rename(lambda n: f"target {n}")], how="horizontal"
-    )
-    first = np.flatnonzero(frame.is_first_distinct().to_numpy())
-    repairs.add(train.table.name, "were copies of other training rows and were dropped", len(train.rows) - len(first))
-    return train.take(first)
 
 
 def _sample(train: Part, specs: Mapping[str, ColumnSpec]) -> pl.DataFrame:
@@ -510,13 +242,4 @@ def _no_rows(name: str) -> DataError:
         where=name,
         expected="a table with a header and some rows",
         fix="check that this is the right file",
-    )
-
-
-def _too_few(train: Part) -> DataError:
-    return DataError(
-        f"{len(train.rows)} rows are too few to divide into parts",
-        where=train.table.name,
-        expected="at least 10 rows with a target, or files for --valid and --test",
-        fix="gather more rows",
     )

@@ -23,7 +23,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: int) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not allowed")
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        return super().compose_node(parent, index)
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
@@ -37,7 +37,7 @@ def parse_yaml(text: str, *, where: str) -> Any:
         try:
             value = loader.get_single_data()
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
         _check_depth(value)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it is nested too deeply"

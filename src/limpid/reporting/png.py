@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from limpid.reporting.wording import harmless
+
 
 def png(figure: Mapping[str, Any], *, scale: float = 2.0) -> bytes:
     """Draw a figure as PNG.
@@ -34,5 +36,16 @@ def svg(figure: Mapping[str, Any]) -> str:
     return str(vl_convert.vegalite_to_svg(_spec(figure), allowed_base_urls=[]))
 
 
-def _spec(figure: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in figure.items() if key != "usermeta"}
+def _spec(figure: Mapping[str, Any]) -> Any:
+    return _clean({key: value for key, value in figure.items() if key != "usermeta"})
+
+
+def _clean(value: Any) -> Any:
+    """Strings without the characters that XML does not allow: on those, vl-convert 1.9 ends the whole process."""
+    if isinstance(value, str):
+        return harmless(value)
+    if isinstance(value, Mapping):
+        return {harmless(key): _clean(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(inner) for inner in value]
+    return value

@@ -11,6 +11,9 @@ from typing import Any
 # lone surrogates cannot be written as UTF-8.
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
+# The line separators break JavaScript's strings.
+_HARMFUL_HERE = re.compile(_HARMFUL.pattern[:-1] + "\u2028\u2029]")
+
 LOWER_IS_BETTER = frozenset(
     "log_loss brier ece rmse mae mse median_absolute_error median_error pinball smape mape wer loss".split()
 )
@@ -35,6 +38,11 @@ def plain(value: object, limit: int = 80) -> str:
         return text
     tail = (limit - 1) // 2
     return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def harmless(text: str) -> str:
+    """The text at its full length, with harmful characters as a visible mark."""
+    return _HARMFUL_HERE.sub("\ufffd", text)
 
 
 def real(value: object) -> float | None:

@@ -389,11 +389,13 @@ class _Reader:
             cells = [r.cells for r in records_of(text.decode(), dialect, 0, last=True)]
             frame = pl.DataFrame(list(zip(*cells, strict=True)), schema=schema, orient="col")
             assert frame.height == rows, "two readings of one text differ"
-        self._strip = self._strip or self._has_blanks(text)
+        self._strip = self._strip or self._has_blanks(text, rows)
         return tidy(frame, strip=self._strip) if self._strip or b'""' in text else frame
 
-    def _has_blanks(self, text: bytes) -> bool:
+    def _has_blanks(self, text: bytes, rows: int) -> bool:
         """Whether a cell may begin or end with a blank."""
+        if text.count(b"\n") != rows:
+            return True
         if not text.isascii() and (b"\xc2\xa0" in text or b"\xef\xbb\xbf" in text):
             return True
         if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):

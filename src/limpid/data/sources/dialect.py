@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 
+from limpid.core.errors import DataError
 from limpid.core.repairs import Repairs
 from limpid.data.sources.base import BLANKS
 
@@ -185,6 +186,9 @@ def detect(text: str, name: str, repairs: Repairs, *, complete: bool, header: bo
         repairs: counts changed column names and skipped lines.
         complete: whether the text is the whole file.
         header: whether the first row holds names, where the user says so.
+
+    Raises:
+        DataError: where the quotes of the first row cannot be read.
     """
     skipped = re.match(r'(?:[ \t\r]*\n)*(?:"?sep=(.)"?[ \t\r]*(?:\n|$))?', text)
     assert skipped is not None
@@ -192,7 +196,14 @@ def detect(text: str, name: str, repairs: Repairs, *, complete: bool, header: bo
     body = text[skipped.end() :]
     marks = [skipped[1]] if skipped[1] else None
     dialect, share, sample = _dialect(body, name, marks, complete=complete)
-    width = _usual_width(sample, name)
+    if sample[0].problem is not None:
+        raise DataError(
+            sample[0].problem.what,
+            where=f"{name}, line {lines + 1}",
+            expected="a first row whose quotes are closed",
+            fix="correct the line in the file, or export the table anew",
+        )
+    width = _usual_width(sample)
     sample, preamble = _after_preamble(sample, width)
     if preamble:
         repairs.add(name, "had lines before the table, which were left out", len(preamble), preamble[0].text[:60])
@@ -279,8 +290,8 @@ def _dialect(
         if mark not in body:
             continue
         dialect, sample = _quoting(body, mark, complete=complete)
-        filled = [r for r in sample if r.problem is None and r.text.strip()]
-        widths = Counter(len(r.cells) for r in filled)
+        filled = [r for r in sample if r.text.strip()]
+        widths = Counter(len(r.cells) for r in filled if r.problem is None)
         if not widths:
             continue
         width, count = max(widths.items(), key=lambda item: (item[1], item[0]))
@@ -327,7 +338,7 @@ def _all_cells(body: str, dialect: Dialect) -> Iterator[str]:
         yield from _plain(record.cells)
 
 
-def _usual_width(sample: Sequence[Record], name: str) -> int:
+def _usual_width(sample: Sequence[Record]) -> int:
     widths = Counter(len(r.cells) for r in sample if r.problem is None and r.text.strip())
     if not widths:
         return 1
