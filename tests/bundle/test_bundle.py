@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from conftest import SPECS, make, rows
+from bundle_models import SPECS, make, rows
 
 from limpid.bundle.model import Model
 from limpid.core.errors import BundleError, DataError

@@ -33,6 +33,7 @@ SIZES = {
     "a budget": Size(rows=20_000, outputs=1, task="regression", seconds=40),
     "hurry": Size(rows=2_000_000, outputs=7, task="classification", seconds=5, flops_per_second=1e10),
 }
+SMALL = {"tabm": {"members": 4, "width": 64}, "ft_transformer": {"width": 32, "blocks": 1}}
 NETS = [entry.name for entry in CATALOGUE]
 CASES = [
     pytest.param(entry.name, name, id=f"{entry.name}-{name}")
@@ -259,7 +260,7 @@ def test_bf16_agrees_loosely(name):
 @pytest.mark.parametrize("name", NETS)
 def test_it_learns_what_a_linear_model_cannot(name):
     shape = shape_of(name)
-    net = made(name, shape)
+    net = made(name, shape, **SMALL.get(name, {}))
     form = example(shape, 256)
     if isinstance(form, Fields):
         wanted = form.numbers[:, 0].abs() + (form.categories[:, 0] == 2).float()

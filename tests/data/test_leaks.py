@@ -210,7 +210,7 @@ def test_the_check_does_not_hang_on_the_order_of_columns_or_on_numpys_own_state(
     views, target, _ = table(13, "classes")
     views.append(number("leak", target.codes + 0.1))
     first = [x.as_dict() for x in find_leaks(views, target, seed=3)]
-    np.random.seed(99)  # noqa: NPY002 - the state that must not matter
+    np.random.seed(99)
     assert [x.as_dict() for x in find_leaks(views[::-1], target, seed=3)] == first
 
 

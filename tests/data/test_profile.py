@@ -18,7 +18,9 @@ from limpid.data.profile import MAX_ROWS, profile
 from limpid.data.views import view
 
 
-def make(frame: pl.DataFrame, kinds: dict[str, str | ColumnSpec], target: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+def make(
+    frame: pl.DataFrame, kinds: dict[str, str | ColumnSpec], target: tuple[str, ...] = (), **more: Any
+) -> dict[str, Any]:
     specs = {n: ColumnSpec(kind=k) if isinstance(k, str) else k for n, k in kinds.items()}
     seen = frame.filter(pl.Series(more["parts"] == "train")) if "parts" in more else frame
     facts = {n: column_facts(seen.get_column(n)) for n in frame.columns}
@@ -85,7 +87,9 @@ def test_categories_labels_dates_and_keys() -> None:
     town, day, key, same = (column(record, n) for n in frame.columns)
     assert town["top"] == [["Rome", 60], ["Oslo", 20]] and town["missing"] == 40 and town["distinct"] == 2
     assert town["evidence"] == "few words" and key["evidence"] == "all different" and day["evidence"] == ""
-    assert day["min"] == "2020-01-01" and day["max"] == "2020-01-31" and day["missing"] == 40 and day["unreadable"] == 20
+    assert (
+        day["min"] == "2020-01-01" and day["max"] == "2020-01-31" and day["missing"] == 40 and day["unreadable"] == 20
+    )
     assert day["histogram"]["edges"][0].startswith("2020-01-01")
     assert key["distinct"] == 120 and key["others"] == 100 and len(key["top"]) == 20
     assert same["near_constant"] and same["most_common_share"] == pytest.approx(119 / 120)
@@ -117,9 +121,7 @@ def test_several_targets_are_each_checked() -> None:
 
 
 def test_duplicates_and_contradictions_leave_keys_aside() -> None:
-    frame = pl.DataFrame(
-        {"id": range(8), "x": [1, 1, 2, 2, 3, 3, 3, 4], "y": ["a", "a", "a", "b", "a", "a", "a", "b"]}
-    )
+    frame = pl.DataFrame({"id": range(8), "x": [1, 1, 2, 2, 3, 3, 3, 4], "y": ["a", "a", "a", "b", "a", "a", "a", "b"]})
     record = make(frame, {"id": "key", "x": "number", "y": "category"}, ("y",))
     assert record["duplicates"] == {"rows": 3, "share": 3 / 8, "contradictions": 2}
 
@@ -175,7 +177,9 @@ def test_long_values_are_cut() -> None:
     assert len(json.dumps(record)) < 5_000
 
 
-cell = st.one_of(st.none(), st.text(max_size=8), st.sampled_from(["", "?", "1e308", "-1e308", "nan", "inf", "1,5", "9999-12-31"]))
+cell = st.one_of(
+    st.none(), st.text(max_size=8), st.sampled_from(["", "?", "1e308", "-1e308", "nan", "inf", "1,5", "9999-12-31"])
+)
 
 
 @settings(max_examples=40, deadline=None)

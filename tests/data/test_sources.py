@@ -265,7 +265,9 @@ class TestSeveralFiles:
         table = open_table({"folder": base, "pattern": base / "?.csv", "deep pattern": base / "**" / "[ab].csv"}[way])
         assert table.read()["c"].to_list() == FRAME["c"].to_list()
         assert table.read(["b"], np.array([1, 2])).rows() == [(None,), ("2.5",)]
-        assert [r.what for r in table.repairs] == ["had the columns in another order, which were put in that of the first file"]
+        assert [r.what for r in table.repairs] == [
+            "had the columns in another order, which were put in that of the first file"
+        ]
         if way == "folder":
             assert any("1 entries" in n for n in table.notes)
 
@@ -303,7 +305,9 @@ class TestLargeFiles:
     @pytest.mark.parametrize("name", ["t.csv", "t.jsonl"])
     def test_move_into_the_cache_and_read_the_same(self, name: str, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
-        frame = pl.DataFrame({"k": np.arange(3000), "x": rng.normal(size=3000), "t": [f"word {i % 9}" for i in range(3000)]})
+        frame = pl.DataFrame(
+            {"k": np.arange(3000), "x": rng.normal(size=3000), "t": [f"word {i % 9}" for i in range(3000)]}
+        )
         (frame.write_csv if "csv" in name else frame.write_ndjson)(tmp_path / name)
         table = open_table(tmp_path / name)
         assert isinstance(table, store.StoredTable) and len(table._edges()) > 5
@@ -314,7 +318,7 @@ class TestLargeFiles:
 
     @pytest.mark.usefixtures("small_room")
     def test_types_that_change_between_parts(self, tmp_path: Path) -> None:
-        lines = ['{"a": %d}' % i for i in range(40_000)] + ['{"a": 0.5, "b": [1]}', '{"a": null, "b": []}']
+        lines = [f'{{"a": {i}}}' for i in range(40_000)] + ['{"a": 0.5, "b": [1]}', '{"a": null, "b": []}']
         (tmp_path / "t.jsonl").write_text("\n".join(lines))
         table = open_table(tmp_path / "t.jsonl")
         assert dict(table.schema) == {"a": pl.Float64, "b": pl.List(pl.Int64)}
@@ -337,6 +341,19 @@ class TestLargeFiles:
         part.write_bytes(part.read_bytes()[:-1])
         del second
         assert open_table(path).read()["b"].to_list() == ["2", "5"]
+
+    @pytest.mark.usefixtures("small_room")
+    def test_a_full_disk_is_said_and_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(*_: object, **__: object) -> None:
+            raise pl.exceptions.ComputeError("No space left on device")
+
+        monkeypatch.setenv("LIMPID_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+        (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+        with pytest.raises(DataError, match="No space left") as caught:
+            open_table(tmp_path / "t.csv")
+        assert "LIMPID_CACHE" in caught.value.fix
+        assert list((tmp_path / "cache").iterdir()) == []
 
     def test_parquet_and_arrow_are_read_where_they_are(self, tmp_path: Path) -> None:
         frame = pl.DataFrame({"k": np.arange(3000), "x": np.arange(3000) / 7, "t": ["w"] * 3000})

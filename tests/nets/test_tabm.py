@@ -52,6 +52,14 @@ def test_few_rows_mean_narrow_layers_more_dropout_and_smaller_batches():
     assert little["epochs"] > much["epochs"]
 
 
+@pytest.mark.parametrize(
+    ("rows", "task", "numbers"),
+    [(20_000, "regression", "both"), (20_000, "classification", "piecewise"), (2_000, "regression", "piecewise")],
+)
+def test_periodic_embeddings_join_where_they_were_measured_to_help(rows, task, numbers):
+    assert TabM.plan(TabM.Spec(), SHAPE, Size(rows=rows, outputs=1, task=task))[0].numbers == numbers
+
+
 def test_mini_members_share_all_weights_but_the_first_scaling():
     mini, full = build(variant="mini"), build(variant="full")
     adapters = [n for n, _ in mini.named_parameters() if "adapter" in n]

@@ -15,7 +15,7 @@ from limpid.reporting.drawing import inline, inline_all, spark
 from limpid.reporting.figures import Figure
 from limpid.reporting.png import png, svg
 
-HOSTILE = '</script><script>window.hit=1</script>"\'<img src=x onerror=window.hit=1>{{7*7}}datum.x[0]\x00\u202e'
+HOSTILE = "</script><script>window.hit=1</script>\"'<img src=x onerror=window.hit=1>{{7*7}}datum.x[0]\x00\u202e"
 
 
 def every(word: str = "word") -> dict[str, Figure | None]:
@@ -28,7 +28,9 @@ def every(word: str = "word") -> dict[str, Figure | None]:
         "bars": figures.bars([(word, 2.0, word), (word, 1.0, word)], word, "How to read it.", word),
         "balance": figures.balance({"balance": [{"value": word, "count": 3, "share": 1.0}]}),
         "associations": figures.associations([{"name": word, "association": {"measure": "eta", "value": 0.4}}], word),
-        "curves": figures.curves({"training": steps, "validation": steps}, word, "Both fall.", x="epoch", y=word, mark_at=9),
+        "curves": figures.curves(
+            {"training": steps, "validation": steps}, word, "Both fall.", x="epoch", y=word, mark_at=9
+        ),
         "log": figures.curves({"norm": steps}, word, "Logarithmic.", x="epoch", y="norm", log=True),
         "roc": result_figures.roc({"fpr": unit, "tpr": unit}),
         "pr": result_figures.precision_recall({"recall": unit, "precision": unit}),
@@ -36,9 +38,12 @@ def every(word: str = "word") -> dict[str, Figure | None]:
         "confusion": result_figures.confusion([word, "b", "c", "d", "e"], grid),
         "predicted": result_figures.predicted_actual({"edges": [0, 1, 2, 3, 4, 5], "counts": grid}),
         "contenders": result_figures.contenders(
-            [{"name": word, "value": 0.9, "low": 0.8, "high": 0.95, "ours": True}, {"name": word, "value": 0.7}], "roc_auc"
+            [{"name": word, "value": 0.9, "low": 0.8, "high": 0.95, "ours": True}, {"name": word, "value": 0.7}],
+            "roc_auc",
         ),
-        "slices": result_figures.slices([{"column": word, "value": word, "rows": 9, "score": 0.5, "gap": -0.2}], "accuracy"),
+        "slices": result_figures.slices(
+            [{"column": word, "value": word, "rows": 9, "score": 0.5, "gap": -0.2}], "accuracy"
+        ),
         "labels": result_figures.label_scores([{"label": word, "rows": 9, "f1": 0.5}]),
     }
 
@@ -62,7 +67,21 @@ def test_a_hostile_word_stays_text(name: str) -> None:
     drawn = inline(figure, "f")
     root = ElementTree.fromstring(drawn)
     tags = {e.tag.rsplit("}")[-1] for e in root.iter()}
-    assert tags <= {"svg", "g", "path", "rect", "line", "circle", "text", "tspan", "title", "defs", "linearGradient", "stop", "clipPath"}
+    assert tags <= {
+        "svg",
+        "g",
+        "path",
+        "rect",
+        "line",
+        "circle",
+        "text",
+        "tspan",
+        "title",
+        "defs",
+        "linearGradient",
+        "stop",
+        "clipPath",
+    }
     for element in root.iter():
         assert not any(key.lower().startswith("on") or "href" in key or key == "style" for key in element.attrib)
     assert "<script" not in drawn and "<img" not in drawn and "\x00" not in drawn and "\u202e" not in drawn
@@ -106,7 +125,9 @@ def test_inner_links_of_two_drawings_do_not_clash() -> None:
             assert f"url(#{link})" in drawn[name] or "clip" in str(link)
 
 
-@pytest.mark.parametrize("record", [{}, {"edges": [], "counts": []}, {"edges": [1], "counts": [2, 3]}, {"edges": None, "counts": "x"}])
+@pytest.mark.parametrize(
+    "record", [{}, {"edges": [], "counts": []}, {"edges": [1], "counts": [2, 3]}, {"edges": None, "counts": "x"}]
+)
 def test_nothing_to_draw_gives_no_figure(record: dict[str, Any]) -> None:
     assert figures.histogram(record, "x") is None
     assert result_figures.predicted_actual(record) is None
@@ -161,3 +182,21 @@ def test_a_spark_line_has_a_bar_for_each_count() -> None:
     assert root.get("aria-label") == 'a "quoted" <name>'
     assert next(iter(root)).get("d", "").count("M") == 3
     assert spark([0, 0], "empty") == "" == spark([], "none")
+
+
+@pytest.mark.parametrize("start", [0x20, 0x2000, 0xD780, 0xFFE0, 0x1F300, 0x20000])
+def test_no_letter_ends_the_process_or_the_figure(start: int) -> None:
+    words = ["".join(map(chr, range(start + 24 * k, start + 24 * k + 24))) for k in range(6)]
+    figure = figures.bars([(w, 1.0, w) for w in words], words[0], words[1], words[2])
+    assert figure is not None
+    assert "could not be drawn" not in inline(figure, "f")
+
+
+def test_a_figure_that_cannot_be_drawn_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_figure: Any) -> str:
+        raise ValueError("<no> such thing")
+
+    monkeypatch.setattr("limpid.reporting.drawing.svg", refuse)
+    figure = every()["roc"]
+    assert figure is not None
+    assert "could not be drawn: &lt;no&gt; such thing" in inline(figure, "f")

@@ -85,7 +85,11 @@ def test_a_plan_shows_reasons_and_kinds() -> None:
         "seed": 0,
         "data": {"source": "a.csv", "columns": {"x": {"kind": "number"}, "id": {"kind": "key", "use": False}}},
         "net": {"name": "tabm"},
-        "because": {"net.name": "small table", "data.columns.x": "3 numbers", "data.columns.id.use": "it names the row"},
+        "because": {
+            "net.name": "small table",
+            "data.columns.x": "3 numbers",
+            "data.columns.id.use": "it names the row",
+        },
     }
     text = shown(plan_table(plan))
     for word in ("net.name", "small table", "3 numbers", "left out: it names the row", "a.csv"):

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from limpid.reporting import wording
 
 
-@given(st.one_of(st.text(), st.integers(), st.floats(), st.binary(), st.none(), st.lists(st.text())), st.integers(3, 60))
+@given(
+    st.one_of(st.text(), st.integers(), st.floats(), st.binary(), st.none(), st.lists(st.text())), st.integers(3, 60)
+)
 def test_plain_is_one_short_line_that_utf8_and_xml_can_hold(value: Any, limit: int) -> None:
     text = wording.plain(value, limit)
     assert len(text) <= limit
@@ -32,7 +34,15 @@ def test_a_huge_value_is_cut_before_anything_looks_at_all_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0, "0"), (48_123.4, "48,123"), (0.92651, "0.9265"), (1.234e-5, "1.234e-05"), (-12.5, "-12.50"), (12, "12"), (10**30, "1.000e+30")],
+    [
+        (0, "0"),
+        (48_123.4, "48,123"),
+        (0.92651, "0.9265"),
+        (1.234e-5, "1.234e-05"),
+        (-12.5, "-12.50"),
+        (12, "12"),
+        (10**30, "1.000e+30"),
+    ],
 )
 def test_numbers(value: float, said: str) -> None:
     assert wording.number(value) == said

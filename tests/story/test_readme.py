@@ -85,10 +85,8 @@ def test_predicting_imports_nothing_of_training(folder: Path) -> None:
         "wrong = [m for m in ('sklearn', 'scipy', 'limpid.training', 'pandas', 'matplotlib') if m in sys.modules]\n"
         "sys.exit(f'imported {wrong}' if wrong else status)"
     )
-    row = "import polars as pl; from sklearn.datasets import load_breast_cancer as load; b = load()\n"
-    row += "import limpid; names = limpid.load('runs/first').inputs\n"
-    row += "pl.DataFrame([b.data[0]], schema=[str(n) for n in names] if len(names) == 30 else None, orient='row')"
-    row += ".write_csv('sample.csv')"
+    row = "from limpid.data.table import open_table\n"
+    row += "open_table('sample:breast_cancer').read().head(1).write_csv('sample.csv')"
     run([sys.executable, "-c", row], folder)
     run([sys.executable, "-c", code], folder)
 

@@ -179,10 +179,8 @@ def forward(network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int 
     pieces: list[np.ndarray] = []
     with torch.inference_mode():
         for start in range(0, max(rows, 1), batch):
-            part = {
-                name: torch.from_numpy(np.ascontiguousarray(array[start : start + batch]))
-                for name, array in arrays.items()
-            }
+            # Copied, since torch refuses views of read-only memory-mapped arrays.
+            part = {name: torch.from_numpy(np.array(array[start : start + batch])) for name, array in arrays.items()}
             pieces.append(network(part).float().numpy())
     return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 

@@ -54,7 +54,7 @@ def profile(
         seed: of samples.
 
     Returns:
-        JSON with the keys rows, sampled_rows, notes, columns, correlations, target, duplicates, leaks.
+        JSON with the keys rows, part, sampled_rows, notes, columns, correlations, target, duplicates, leaks.
 
     Example:
         >>> frame = pl.DataFrame({"x": [1.0, 2.0, 3.0]})
@@ -96,6 +96,7 @@ def profile(
         leaks += find_leaks(inputs, answer, seed=seed)
     return {
         "rows": rows,
+        "part": "train" if parts is not None else None,
         "sampled_rows": frame.height if frame.height < rows else None,
         "notes": notes,
         "columns": described,

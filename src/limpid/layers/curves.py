@@ -58,7 +58,7 @@ def reliability(said: Array, true: Array, bins: int = 10) -> list[dict[str, floa
     Returns:
         [{"low", "high", "mean": mean stated probability, "share": share that came true, "count"}]
     """
-    place = np.clip(np.nan_to_num(said) * bins, 0, bins - 1).astype(np.int64)
+    place = np.clip(np.nan_to_num(said, posinf=1.0, neginf=0.0) * bins, 0, bins - 1).astype(np.int64)
     count = np.bincount(place, minlength=bins)
     stated = np.bincount(place, said, minlength=bins)
     came = np.bincount(place, true, minlength=bins)

@@ -39,7 +39,7 @@ class Dropout(nn.Module):
         # Without an upper bound torch fills 63 bits only, and every eighth byte would be too small.
         bits = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), 2**63 - 1)
         bytes_ = bits.view(torch.uint8)[:count].view(x.shape)
-        keep = (bytes_ >= threshold).to(x.dtype).mul_(256 / (256 - threshold))
+        keep = bytes_.ge_(threshold).to(x.dtype).mul_(256 / (256 - threshold))
         return x * keep
 
     def extra_repr(self) -> str:

@@ -130,7 +130,7 @@ def ece(target: Array, probability: Array) -> Scorer:
     A finite sample makes it positive even for perfect probabilities.
     """
     said, true = confidence(target, probability)
-    bins = np.clip(np.nan_to_num(said) * ECE_BINS, 0, ECE_BINS - 1).astype(np.int64)
+    bins = np.clip(np.nan_to_num(said, posinf=1.0, neginf=0.0) * ECE_BINS, 0, ECE_BINS - 1).astype(np.int64)
     gap = _Groups(bins, ECE_BINS, said - true)
     labels = target.shape[1] if target.ndim == 2 else 1
 
@@ -263,7 +263,7 @@ def median_absolute_error(target: Array, value: Array) -> Scorer:
     orders = np.argsort(errors, axis=0, kind="stable")
 
     def score(weights: Floats) -> Floats:
-        result = np.zeros(len(weights))
+        result: Floats = np.zeros(len(weights))
         for column in range(errors.shape[1]):
             order = orders[:, column]
             ranked = errors[order, column]
@@ -335,13 +335,16 @@ def _group_ends(ranked: Array) -> npt.NDArray[np.int64] | None:
 
 def _steps(sums: Floats) -> Floats:
     """What each column of running sums adds."""
-    return np.diff(sums, axis=1, prepend=0.0)
+    added: Floats = np.diff(sums, axis=1, prepend=0.0)
+    return added
 
 
 def _ratio(above: Array, below: Array) -> Floats:
     """Division that gives NaN where there is nothing to divide by."""
     above, below = np.broadcast_arrays(above, below)
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    out: Floats = np.full(above.shape, np.nan)
+    np.divide(above, below, out=out, where=below > 0)
+    return out
 
 
 def _mean_defined(values: Floats) -> Floats:

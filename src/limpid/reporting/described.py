@@ -35,6 +35,7 @@ def described(profile: Mapping[str, Any], because: Mapping[str, Any] | None = No
         "rows": int(real(profile.get("total_rows")) or real(profile.get("rows")) or 0),
         "looked_at": int(real(profile.get("sampled_rows")) or real(profile.get("rows")) or 0),
         "notes": [plain(n, 300) for n in listing(profile.get("notes"))],
+        "training": profile.get("part") == "train",
         "count": len(columns),
         "kinds": _kinds(columns),
         "columns": [_column(c, names, because or {}) for c in shown],
@@ -97,7 +98,7 @@ def _column(column: Mapping[str, Any], targets: set[str], because: Mapping[str, 
         notes.append(f"{number(column['outliers'])} beyond three interquartile ranges")
     if column.get("near_constant"):
         notes.append(f"{percent(column.get('most_common_share'))} of the cells are one value")
-    if column.get("use") is False:
+    if column.get("use") is False and name not in targets:
         notes.append(f"left out: {plain(because.get(f'{path}.use') or 'the model does not read it', 140)}")
     drawn, values = _values(column)
     link = mapping(column.get("association"))

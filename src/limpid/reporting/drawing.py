@@ -35,9 +35,16 @@ def inline(figure: Mapping[str, Any], name: str) -> str:
         name: a word that is unique in the page, for the inner links of the drawing.
     """
     bare = {key: value for key, value in figure.items() if key != "title"}
-    source = ElementTree.fromstring(svg(bare))  # our own renderer wrote it
+    try:
+        source = ElementTree.fromstring(svg(bare))
+    except (ValueError, ElementTree.ParseError) as error:
+        # A run must not lose its report to one label that the renderer cannot set.
+        return f'<p class="note">This figure could not be drawn: {escape(plain(error, 120))}.</p>'
     width, height = source.get("width", "420"), source.get("height", "250")
-    inside = "".join(_copy(child, name) for child in source)
+    # The renderer counts its inner names on from drawing to drawing; ours begin anew, so that a page is repeatable.
+    inner = [link for element in source.iter() if (link := element.get("id"))]
+    names = {link: f"{name}-{place}" for place, link in enumerate(inner)}
+    inside = "".join(_copy(child, names) for child in source)
     alt = escape(plain(figure.get("description", ""), 600), quote=True)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {escape(width)} {escape(height)}" '
@@ -55,7 +62,7 @@ def inline_all(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return dict(zip(names, drawn, strict=True))
 
 
-def _copy(element: ElementTree.Element, name: str) -> str:
+def _copy(element: ElementTree.Element, names: Mapping[str, str]) -> str:
     """An element with what is on the lists and nothing else; a described mark becomes one with a tooltip."""
     tag = element.tag.removeprefix(_SPACE) if isinstance(element.tag, str) else ""
     if tag not in _SHAPES or element.get("display") == "none":
@@ -63,18 +70,18 @@ def _copy(element: ElementTree.Element, name: str) -> str:
     written = []
     for key, value in element.attrib.items():
         if key == "id":
-            value = f"{name}-{value}"
+            value = names[value]
         elif key in ("fill", "stroke", "clip-path") and "url(" in value:
             link = _INNER_LINK.fullmatch(value)
-            if link is None:
+            if link is None or link.group(1) not in names:
                 continue
-            value = f"url(#{name}-{link.group(1)})"
+            value = f"url(#{names[link.group(1)]})"
         elif key not in _ATTRIBUTES:
             continue
         elif key == "d" or key == "transform":
             value = _LONG.sub(r"\1", value)
         written.append(f' {key}="{escape(value, quote=True)}"')
-    inside = "".join(_copy(child, name) for child in element)
+    inside = "".join(_copy(child, names) for child in element)
     if element.get("role") == "graphics-symbol" and (says := element.get("aria-label")):
         inside = f"<title>{escape(says)}</title>{inside}"
     text = escape(element.text or "") if tag in ("text", "tspan") else ""

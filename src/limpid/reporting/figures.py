@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from limpid.reporting.wording import (
+    label,
     listing,
     mapping,
     number,
@@ -38,7 +39,7 @@ THEME: dict[str, Any] = {
         "labelFontSize": 13,
         "titleFontSize": 13,
         "titleFontWeight": "normal",
-        "labelLimit": 150,
+        "labelLimit": 0,
         "labelPadding": 4,
         "titlePadding": 10,
         "gridColor": "#E5E7EB",
@@ -53,7 +54,7 @@ THEME: dict[str, Any] = {
         "titleColor": INK,
         "titleFontWeight": "normal",
         "orient": "top",
-        "labelLimit": 150,
+        "labelLimit": 0,
     },
     "line": {"strokeWidth": 2},
     "bar": {"color": BLUE},
@@ -149,7 +150,7 @@ def bars(items: Sequence[tuple[str, float, str]], title: str, reads: str, unit: 
     if not items:
         return None
     values: list[dict[str, Any]] = [
-        {"y": plain(label, 30), "n": n, "says": says, "i": i} for i, (label, n, says) in enumerate(items)
+        {"y": label(name), "n": n, "says": says, "i": i} for i, (name, n, says) in enumerate(items)
     ]
     # Labels that were cut may be equal; the place in the list keeps them apart.
     seen: dict[str, int] = {}
@@ -219,6 +220,12 @@ def thin(points: Sequence[Any], limit: int = MAX_POINTS) -> list[Any]:
     return [points[round(i * (len(points) - 1) / (limit - 1))] for i in range(limit)]
 
 
+def _around(values: Sequence[float]) -> dict[str, Any]:
+    """The domain around a single value, which an axis cannot find by itself."""
+    low, high = min(values), max(values)
+    return {"domain": [low - (abs(low) / 10 or 1), high + (abs(high) / 10 or 1)]} if low == high else {}
+
+
 def curves(
     series: Mapping[str, Sequence[tuple[float, float]]],
     title: str,
@@ -271,8 +278,12 @@ def curves(
                 "interpolate": "linear",
             },
             "encoding": {
-                "x": axis("x", x, scale={"zero": False, "nice": False}, axis=x_axis),
-                "y": axis("y", y, scale={"type": "log"} if log else {"zero": zero}),
+                "x": axis(
+                    "x", x, scale={"zero": False, "nice": False, **_around([v["x"] for v in values])}, axis=x_axis
+                ),
+                "y": axis(
+                    "y", y, scale={"type": "log"} if log else {"zero": zero, **_around([v["y"] for v in values])}
+                ),
                 "color": color,
                 "strokeDash": {"field": "s", "type": "nominal", "title": None, "scale": dashes},
                 "description": SAYS,

@@ -15,7 +15,6 @@ from markupsafe import Markup
 from limpid.reporting import wording
 from limpid.reporting.drawing import inline_all
 
-
 _NOTHING_ELSE = "base-uri 'none'; form-action 'none'"
 
 
@@ -58,20 +57,21 @@ def page(template: str, context: Mapping[str, Any], figures: Mapping[str, Mappin
     style = _source("style.css")
     digest = b64encode(sha256(style.encode("utf-8")).digest()).decode("ascii")
     some = {name: figure for name, figure in figures.items() if figure is not None}
+    drawings = inline_all(some)
     drawn = {
         name: {
-            "title": wording.plain(some[name].get("title", ""), 160),
-            "reads": wording.plain(some[name].get("usermeta", {}).get("reads", ""), 400),
-            "svg": Markup(svg),  # built from a list of allowed elements and attributes
+            "title": wording.plain(figure.get("title", ""), 160),
+            "reads": wording.plain(figure.get("usermeta", {}).get("reads", ""), 400),
+            "svg": Markup(drawings[name]),  # built from a list of allowed elements and attributes
         }
-        for name, svg in inline_all(some).items()
+        for name, figure in some.items()
     }
     return (
         _environment()
         .get_template(template)
         .render(
             **context,
-            figures=drawn,
+            figures={name: drawn.get(name) for name in figures},
             style=Markup(style),  # our own file
             policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; {_NOTHING_ELSE}",
         )

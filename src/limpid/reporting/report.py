@@ -88,6 +88,7 @@ def report_html(folder: RunFolder) -> str:
         "calibration": [(plain(k, 30), plain(v, 300)) for k, v in mapping(metrics.get("calibration")).items()],
         "worst": [_worst(mapping(w)) for w in listing(details.get("worst"))[:MAX_WORST]],
         "slices": [_slice(mapping(s)) for s in listing(details.get("slices"))[:20]],
+        "classes_more": max(0, len(listing(details.get("classes"))) - result_figures.MAX_CLASSES),
         "positive": plain(details.get("positive"), 60),
         "coverage": real(details.get("coverage")),
         "threshold": real(details.get("threshold")),

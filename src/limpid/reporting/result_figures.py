@@ -8,6 +8,7 @@ from typing import Any
 from limpid.reporting.figures import BLUE, GREY, INK, ORANGE, SAYS, Figure, axis, bars, figure, thin
 from limpid.reporting.wording import (
     LOWER_IS_BETTER,
+    label,
     listing,
     mapping,
     metric_title,
@@ -17,6 +18,9 @@ from limpid.reporting.wording import (
     real,
     score,
 )
+
+MAX_CLASSES = 31
+"""Classes in a confusion matrix: thirty, and one for the rest."""
 
 
 def _square(
@@ -124,9 +128,9 @@ def reliability(bins: Sequence[Any]) -> Figure | None:
     )
 
 
-def confusion(classes: Sequence[Any], counts: Sequence[Any], limit: int = 31) -> Figure | None:
+def confusion(classes: Sequence[Any], counts: Sequence[Any], limit: int = MAX_CLASSES) -> Figure | None:
     """The confusion matrix as a heat map, each row's counts as shares of that row."""
-    names = [plain(c, 22) for c in classes][:limit]
+    names = [label(c, 12) for c in classes][:limit]
     names = [n if names.count(n) == 1 else f"{n} #{i + 1}" for i, n in enumerate(names)]
     rows = [[real(v) or 0.0 for v in listing(row)[: len(names)]] for row in counts[: len(names)]]
     if len(names) < 2 or len(rows) != len(names) or any(len(r) != len(names) for r in rows):
@@ -141,10 +145,10 @@ def confusion(classes: Sequence[Any], counts: Sequence[Any], limit: int = 31) ->
     side = max(260, min(420, 150 + 34 * len(names)))
     size = 13 if len(names) <= 10 else 8
     flat = few and max(map(len, names)) * len(names) < 45
-    top = {"orient": "top", "labelAngle": 0 if flat else -50, "labelLimit": 90, "labelFontSize": size}
+    top = {"orient": "top", "labelAngle": 0 if flat else -50, "labelFontSize": size}
     axes = {
         "x": axis("x", "predicted", "nominal", sort=None, axis=top),
-        "y": axis("y", "true", "nominal", sort=None, axis={"labelLimit": 110, "labelFontSize": size}),
+        "y": axis("y", "true", "nominal", sort=None, axis={"labelFontSize": size}),
     }
     shade = {
         "field": "share",
@@ -262,7 +266,7 @@ def contenders(rows: Sequence[Mapping[str, Any]], metric: str) -> Figure | None:
         )
         values.append(
             {
-                "y": plain(row.get("name"), 26),
+                "y": label(row.get("name")),
                 "x": value,
                 "low": low if low is not None else value,
                 "high": high if high is not None else value,
@@ -341,7 +345,7 @@ def slices(rows: Sequence[Any], metric: str) -> Figure | None:
     for row in map(mapping, rows):
         gap = real(row.get("gap"))
         if gap is not None:
-            name = f"{plain(row.get('column'), 16)} = {plain(row.get('value'), 12)}"
+            name = f"{label(row.get('column'), 12)} = {label(row.get('value'), 10)}"
             said = f"{name}: {score(row.get('score'))}, {number(gap, 3)} from all rows, {number(row.get('rows'))} rows"
             items.append((name, abs(gap), said))
     return bars(
@@ -355,11 +359,11 @@ def slices(rows: Sequence[Any], metric: str) -> Figure | None:
 def label_scores(labels: Sequence[Any]) -> Figure | None:
     """F1 of each label of a multi-label task, from `[{label, rows, f1, average_precision}]`."""
     items = []
-    for label in map(mapping, labels):
-        f1 = real(label.get("f1"))
+    for entry in map(mapping, labels):
+        f1 = real(entry.get("f1"))
         if f1 is not None:
-            name = plain(label.get("label"), 26)
-            items.append((name, f1, f"{name}: F1 {f1:.3f}, {number(label.get('rows'))} rows"))
+            name = label(entry.get("label"))
+            items.append((name, f1, f"{name}: F1 {f1:.3f}, {number(entry.get('rows'))} rows"))
     return bars(
         items[:30], "F1 of each label", "The longer the bar, the better this label is found; 1 is perfect.", "F1"
     )

@@ -7,6 +7,7 @@ clear the terminal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -60,7 +61,7 @@ def blocks(counts: Sequence[object], width: int = 16) -> str:
     heights = [real(c) or 0.0 for c in counts]
     if len(heights) > width:
         ends = [i * len(heights) // width for i in range(width + 1)]
-        heights = [sum(heights[a:b]) / (b - a) for a, b in zip(ends, ends[1:], strict=False)]
+        heights = [sum(heights[a:b]) / (b - a) for a, b in pairwise(ends)]
     top = max(heights, default=0.0)
     if top <= 0:
         return ""
@@ -100,9 +101,12 @@ def inspection(profile: Mapping[str, Any]) -> RenderableType:
 
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> RenderableType:
-    table = _table("column", "kind", "missing", "distinct", "values", "", right=(2, 3))
+    table = _table("column", "kind", "missing", "distinct", "", "values", right=(2, 3))
+    table.padding = (0, 1, 0, 0)
+    for cell in table.columns[:5]:
+        cell.no_wrap = True
     shown, more = capped(columns, MAX_COLUMNS)
-    for column in shown:
+    for column in shown:  # one line each, cut at the edge of the terminal
         histogram = mapping(column.get("histogram"))
         flags = [f"{number(column.get('outliers'))} outliers"] if real(column.get("outliers")) else []
         flags += ["near-constant"] if column.get("near_constant") else []
@@ -111,16 +115,21 @@ def _columns(columns: Sequence[Mapping[str, Any]]) -> RenderableType:
         flags += [f"{plain(code, 12)} = missing" for code in list(codes)[:3]]
         kind = Text(plain(column.get("kind"), 12), style="dim" if column.get("use") is False else "cyan")
         table.add_row(
-            _text(column.get("name"), 28),
+            _text(column.get("name"), 20),
             kind,
             Text(percent(column.get("missing_share")) if column.get("missing") else "", style="yellow"),
             number(column.get("distinct")) if "distinct" in column else "",
-            _values(column, histogram),
-            Text(", ".join(flags), style="dim"),
+            Text(blocks(listing(histogram.get("counts")), 10), style="blue"),
+            _one_line(Text(" · ").join([_values(column, histogram), *(Text(f, style="dim") for f in flags)])),
         )
     if not more:
         return table
     return Group(table, Text(f"and {plural(more, 'more column')}", style="dim"))
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _values(column: Mapping[str, Any], histogram: Mapping[str, Any]) -> Text:
@@ -128,9 +137,11 @@ def _values(column: Mapping[str, Any], histogram: Mapping[str, Any]) -> Text:
         low, high = (
             plain(column[k], 10) if isinstance(column.get(k), str) else number(column.get(k)) for k in ("min", "max")
         )
-        return Text.assemble((blocks(listing(histogram.get("counts"))), "blue"), f"  {low} to {high}")
+        return Text(f"{low} to {high}")
     top = [listing(pair) for pair in listing(column.get("top"))]
-    said = ", ".join(f"{plain(pair[0], 18)} ({number(pair[1])})" for pair in top[:3] if len(pair) == 2)
+    top = [pair for pair in top if len(pair) == 2]
+    once = all(pair[1] == 1 for pair in top)
+    said = ", ".join(plain(v, 18) if once else f"{plain(v, 18)} ({number(n)})" for v, n in top[:3])
     return Text(said + (" …" if len(top) > 3 else ""))
 
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 # Control characters break XML and steer terminals; the directional marks of Unicode make text read as what it is not;
 # lone surrogates cannot be written as UTF-8.
@@ -38,6 +39,21 @@ def plain(value: object, limit: int = 80) -> str:
         return text
     tail = (limit - 1) // 2
     return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
+
+
+def label(value: object, columns: int = 22) -> str:
+    """A value as a label of a figure, cut to a width: letters of East Asia and pictures count twice.
+
+    Figures never cut labels themselves: Vega cuts between the two halves of a character, which no SVG can hold.
+
+    Example:
+        >>> label("a" * 50, 5), label("\u6771" * 50, 5)
+        ('aa…aa', '\u6771…\u6771')
+    """
+    text = plain(value, columns)
+    while sum(2 if east_asian_width(c) in "WF" else 1 for c in text) > columns:
+        text = plain(text.replace("…", ""), len(text.replace("…", "")) - 1)
+    return text
 
 
 def harmless(text: str) -> str:

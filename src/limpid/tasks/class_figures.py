@@ -43,6 +43,8 @@ def class_figures(
         "threshold": probability from which the positive class is named, None unless there are two classes.
         "temperature": what calibration found, the median over labels.
     """
+    known = np.isfinite(values).all(axis=1)
+    target, values, decided = target[known], values[known], decided[known]
     result: dict[str, Any] = {
         "reliability": curves.reliability(*metrics.confidence(target, values)),
         "threshold": None,

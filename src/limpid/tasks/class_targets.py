@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol, Self
@@ -419,6 +419,19 @@ def too_few(what: str, column: str) -> DataError:
         expected="at least two classes, each in some training row",
         fix="choose another --target, or more rows; after a split by group or time, check that the training part "
         "holds both classes",
+    )
+
+
+def unseen_class(misfit: Misfit, classes: Sequence[str], rows: Array | None) -> DataError:
+    """The error for cells that are no class of the training rows; `rows` are source row numbers from 0."""
+    first, count = int(misfit.rows.argmax()), int(misfit.rows.sum())
+    shown = ", ".join(classes[:10]) + (f" and {len(classes) - 10} more" if len(classes) > 10 else "")
+    several = f", and {count - 1:,} more rows hold no class either" if count > 1 else ""
+    return DataError(
+        f"{misfit.cell[:100]!r} is no class of the training rows{several}",
+        where=f"row {1 + (first if rows is None else int(rows[first]))}, column {misfit.column}",
+        expected=f"one of {shown}",
+        fix=f"{did_you_mean(misfit.cell[:100], classes[:1000])} Correct the cell, or leave such rows out",
     )
 
 

@@ -16,8 +16,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from limpid.core.contracts import Metric, Prediction, Reasons
-from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts
 from limpid.core.spec import AUTO, Auto, Spec
@@ -28,7 +27,7 @@ from limpid.layers.conformal import finite_list
 from limpid.layers.heads import linear_head
 from limpid.tasks.class_balance import class_weights, plan_threshold
 from limpid.tasks.class_figures import class_figures
-from limpid.tasks.class_targets import Misfit, Reader, damaged, learn_reader, reader_from_state, too_few
+from limpid.tasks.class_targets import Reader, damaged, learn_reader, reader_from_state, too_few, unseen_class
 
 Array = npt.NDArray[Any]
 
@@ -207,7 +206,7 @@ class Classification:
         if misfit is None:
             return codes
         if unseen == "error":
-            raise self._unseen(misfit, rows)
+            raise unseen_class(misfit, self.classes, rows)
         if repairs is not None:
             repairs.add(
                 misfit.column, "is no class of the training rows, row left out", int(misfit.rows.sum()), misfit.cell
@@ -217,18 +216,6 @@ class Classification:
     def usable(self, target: Array) -> npt.NDArray[np.bool_]:
         """(N,) false for the rows that `encode` marked."""
         return np.asarray(target >= 0 if target.ndim == 1 else (target >= 0).all(axis=1))
-
-    def _unseen(self, misfit: Misfit, rows: Array | None) -> DataError:
-        first, count = int(misfit.rows.argmax()), int(misfit.rows.sum())
-        place = 1 + (first if rows is None else int(rows[first]))
-        shown = ", ".join(self.classes[:10]) + (f" and {len(self.classes) - 10} more" if len(self.classes) > 10 else "")
-        several = f", and {count - 1:,} more rows hold no class either" if count > 1 else ""
-        return DataError(
-            f"{misfit.cell[:100]!r} is no class of the training rows{several}",
-            where=f"row {place}, column {misfit.column}",
-            expected=f"one of {shown}",
-            fix=f"{did_you_mean(misfit.cell[:100], self.classes[:1000])} Correct the cell, or leave such rows out",
-        )
 
     # -- the network's end --------------------------------------------------------------------------------------
 

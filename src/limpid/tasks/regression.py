@@ -386,7 +386,8 @@ _SHOWN = 10
 
 
 def _figures_of(r: int, target: Array, prediction: Prediction) -> dict[str, Any]:
-    truth, value = np.asarray(target[:, r], dtype=np.float64), prediction.values[:, r]
+    known = np.isfinite(prediction.values[:, r])
+    truth, value = np.asarray(target[known, r], dtype=np.float64), prediction.values[known, r]
     residual = value - truth
     ends = np.quantile(residual, [0.005, 0.995]) if len(residual) else (0.0, 1.0)
     result: dict[str, Any] = {
@@ -398,7 +399,7 @@ def _figures_of(r: int, target: Array, prediction: Prediction) -> dict[str, Any]
     }
     if prediction.lower is None or prediction.upper is None or not len(truth):
         return result
-    lower, upper = prediction.lower[:, r], prediction.upper[:, r]
+    lower, upper = prediction.lower[known, r], prediction.upper[known, r]
     held, width = (lower <= truth) & (truth <= upper), upper - lower
     result["coverage"], result["width"] = float(held.mean()), float(width.mean())
     edges = np.unique(np.quantile(value, np.linspace(0, 1, 6)))

@@ -84,7 +84,7 @@ class TargetScale:
             unit = min(1.0, float(np.quantile(above, 0.05))) if len(above) else 1.0
             values = np.log1p(values / unit)
         centre, width = _centre_and_width(values, robust)
-        if kind == "standard" and width > 0 and max(abs(first), abs(last)) * 2.0**-24 > 0.01 * width:
+        if kind == "standard" and width > 0 and abs(centre) * 2.0**-24 > 0.01 * width:
             raise DataError(
                 f"the target's differences, about {width:g}, drown in its size, about {centre:g}",
                 where=f"column {name}",

@@ -53,28 +53,38 @@ class Adviser:
     def __init__(self, tell: Listener, train: Source, judge: Judge | None, loss: Loss, precision: str) -> None:
         self._tell, self._train, self._judge, self._loss, self._precision = tell, train, judge, loss, precision
 
-    def look(
-        self, model: nn.Module, position: Position, ledger: Ledger, verdict: Verdict | None, *, last: bool
-    ) -> None:
+    def look(self, model: nn.Module, position: Position, ledger: Ledger, verdict: Verdict | None) -> None:
         """Search for every sign that it does not learn.
 
         Args:
             model: the network that is trained.
             position, ledger: where the training stands; the ledger remembers what was said.
             verdict: of this epoch.
-            last: whether it was the last epoch.
         """
         epoch = len(position.scores)
         found = [no_gradient(position.norm_sum)]
         if epoch & (epoch - 1) == 0:  # at epochs 1, 2, 4, 8, ...
-            probe = self._train.take(np.arange(min(_PROBE_ROWS, len(self._train))))
+            probe = self._train.take(np.arange(min(_PROBE_ROWS, ledger.valid_rows, len(self._train))))
             found.append(dead_units(model, probe, self._precision))
         if verdict is not None and self._judge is not None:
             found.append(unanswered(verdict, self._judge.source.rows))
             if epoch > 1:
                 found.append(constant_prediction(verdict.outputs, self._judge.target))
-            if epoch == _TRIVIAL_EPOCH or last:
+            if epoch == _TRIVIAL_EPOCH:
                 found.append(self._compare_with_constant(self._judge, verdict, position, ledger))
+        self._say(found, position, ledger)
+
+    def conclude(self, position: Position, ledger: Ledger, verdict: Verdict | None) -> None:
+        """At the end: was it any better than a constant?
+
+        Args:
+            position, ledger: where the training stands.
+            verdict: the last one, or None where nothing was validated.
+        """
+        if verdict is not None and self._judge is not None:
+            self._say([self._compare_with_constant(self._judge, verdict, position, ledger)], position, ledger)
+
+    def _say(self, found: list[Advice | None], position: Position, ledger: Ledger) -> None:
         for finding in found:
             if finding is not None and finding.name not in ledger.said:
                 ledger.said.append(finding.name)
@@ -86,8 +96,8 @@ class Adviser:
         sample = self._train.take(np.arange(0, len(self._train), max(1, len(self._train) // _TRIVIAL_ROWS)))
         constant = constant_outputs(self._loss, sample.target, verdict.outputs.shape[-1])
         trivial = judge.constant_loss(constant, ledger.valid_rows)
-        losses = [loss for loss in position.losses if loss is not None]
-        return no_better_than_constant(min(losses, default=None), trivial, len(position.losses))
+        losses = [loss for loss in (*position.losses, ledger.best_loss) if loss is not None]
+        return no_better_than_constant(min(losses, default=None), trivial, max(1, len(position.losses)))
 
 
 def unanswered(verdict: Verdict, rows: np.ndarray) -> Advice | None:

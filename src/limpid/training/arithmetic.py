@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -14,6 +15,11 @@ from limpid.core.seeds import derive
 
 _PAUSE_HARD = 2
 _DENORMAL = 1e-40
+_FORKED: list[bool] = []
+
+if hasattr(os, "register_at_fork"):
+    # A fork inherits the record of its parent's workers without the workers; waiting for them to go would never end.
+    os.register_at_fork(after_in_child=lambda: _FORKED.append(True))
 
 
 @contextmanager
@@ -80,7 +86,7 @@ def _restart_workers() -> None:
     The flag belongs to a thread, and torch sets it in the calling one alone. A worker keeps the mode of its birth, so
     without this the bits of a result would depend on what the process had computed before.
     """
-    if not sys.platform.startswith("linux"):
+    if _FORKED or not sys.platform.startswith("linux"):
         return
     for line in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines():
         path = line.split(maxsplit=5)[-1]

@@ -56,9 +56,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _MEMORY_WORDS)
 
 
-def has_batch_norm(model: nn.Module) -> bool:
-    """Whether a forward pass in training needs two rows."""
-    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+def batch_statistics(model: nn.Module) -> list[Tensor]:
+    """The running statistics of batch norm, which a step moves besides the weights."""
+    return [b for m in _batch_norms(model) for b in (m.running_mean, m.running_var) if b is not None]
+
+
+def least_rows(model: nn.Module) -> int:
+    """Rows that a forward pass in training needs: two for batch norm."""
+    return 2 if _batch_norms(model) else 1
+
+
+def _batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
 @dataclass(frozen=True)

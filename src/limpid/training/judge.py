@@ -114,7 +114,7 @@ class Judge:
                 for batch in self.source.in_order(rows):
                     if self._interrupted():
                         raise Interrupted
-                    given = outputs_of(model, batch, self._precision)
+                    given = outputs_of(model, batch, self._precision).detach()
                     outputs.append(given.cpu())
                     losses.append(weighted(example_losses(self._loss, given, batch.target), batch.weight).cpu())
         finally:

@@ -26,7 +26,7 @@ from limpid.core.events import (
 _PLAIN_LINES = 20
 _WHY = {
     "epochs": "all epochs done",
-    "early": "stopped early, the score no longer rose",
+    "early": "stopped early, the score no longer improved",
     "budget": "the budget is used up",
     "interrupted": "interrupted",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -142,10 +143,12 @@ class _Loop:
         self.order = Order(len(train), spec.batch * spec.accumulate, seed)
         self.steps = spec.epochs * self.order.steps_per_epoch
         self.snapshot_every = min(_SNAPSHOT_STEPS, self.order.steps_per_epoch)
-        self.least_rows = 2 if guards.has_batch_norm(model) else 1
+        self.statistics = guards.batch_statistics(model)
+        self.least_rows = guards.least_rows(model)
         self.average = Average(model, spec.ema) if spec.ema else None
         self.optimisers = Optimisers(model, spec)
         self.learner = Learner(model, self.optimisers, self.average)
+        self.verdict: Verdict | None = None
         self.ledger = Ledger(lr=0.0, micro_batch=min(spec.batch, spec.micro_batch), valid_rows=_VALID_ROWS)
         self.reporter = Reporter(tell, self.order, spec.epochs, metric, clock)
         self.adviser = Adviser(tell, self.train, self.judge, loss, str(spec.precision))
@@ -241,7 +244,7 @@ class _Loop:
             memory_error = str(error) or "out of memory"
             problem = "memory"
         if problem == "memory":
-            self._shrink(self.memory.good or draft, memory_error)
+            self._shrink(draft or self.memory.good, memory_error)
         elif problem is not None:
             self._roll_back(self.memory.good or draft, problem, batch, loss)
         else:
@@ -262,9 +265,10 @@ class _Loop:
             value.backward()  # type: ignore[no-untyped-call]
             total = value.detach() if total is None else total + value.detach()
         assert total is not None
-        norm = total_norm(self.optimisers.gradients()).to(total.device, total.dtype)
-        loss, size = torch.stack((total, norm)).tolist()  # the only wait for the device in a step
-        return loss, size
+        watched = [total_norm(self.optimisers.gradients()).to(total), total_norm(self.statistics).to(total)]
+        loss, norm, statistics = torch.stack((total, *watched)).tolist()  # the only wait for the device in a step
+        # Batch norm hides an extreme input from the loss, but keeps it in its statistics.
+        return loss, norm if isfinite(statistics) else statistics
 
     def _update(self, norm: float, rows: int, loss: float, before: Snapshot | None) -> None:
         """Move the weights, their average and the running sums."""
@@ -341,7 +345,8 @@ class _Loop:
         position.scores.append(None if verdict is None else verdict.score)
         position.losses.append(None if verdict is None else verdict.loss)
         best = self._keep_if_best(verdict, len(position.scores))
-        self.adviser.look(self.model, position, self.ledger, verdict, last=position.step >= self.steps)
+        self.adviser.look(self.model, position, self.ledger, verdict)
+        self.verdict = verdict
         self.reporter.epoch(position, verdict, best, self.optimisers.rate, self._seconds())
         position.begin_epoch()
         if self.clock.save_is_due(epoch_ended=True):
@@ -393,10 +398,12 @@ class _Loop:
             except Interrupted:
                 return self._interrupted()
             if verdict is not None:
+                self.verdict = verdict
                 best = self._keep_if_best(verdict, len(position.scores) + 1)
                 self.reporter.epoch(position, verdict, best, self.optimisers.rate, self._seconds())
         if self.memory.best is None:
             self._keep_last()
+        self.adviser.conclude(self.learner.position, self.ledger, self.verdict)
         self.ledger.stopped = reason
         self.memory.finish(self.learner, self.ledger, self._seconds())
         return self._leave()

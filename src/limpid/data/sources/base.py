@@ -76,6 +76,7 @@ class Table(ABC):
             DataError: for a column that is not there.
 
         Example:
+            >>> from limpid.data.table import open_table
             >>> open_table({"a": np.arange(3), "b": np.arange(3)}).read(["b"], rows=np.array([0, 2]))["b"].to_list()
             [0, 2]
         """
@@ -108,6 +109,7 @@ class Table(ABC):
             DataError: for a column that is not there.
 
         Example:
+            >>> from limpid.data.table import open_table
             >>> [c.height for c in open_table({"a": np.arange(5)}).chunks(rows_per_chunk=2)]
             [2, 2, 1]
         """

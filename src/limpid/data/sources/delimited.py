@@ -83,7 +83,7 @@ def _read(path: Path, name: str, key: str, room: Room, header: bool | None, enco
     rest = next(texts, b"")
     if not head.strip():
         raise _empty(name, "the file holds nothing but blanks")
-    layout = detect(head.decode("utf-8", "replace"), path.name, repairs, complete=not rest, header=header)
+    layout = detect(head.decode("utf-8", "replace"), name, repairs, complete=not rest, header=header)
     if plain:
         layout = replace(layout, dialect=replace(layout.dialect, quote=False))
         notes.append("quotes are plain characters: they enclose no cell, and do not pair up")

@@ -196,9 +196,9 @@ def detect(text: str, name: str, repairs: Repairs, *, complete: bool, header: bo
     body = text[skipped.end() :]
     marks = [skipped[1]] if skipped[1] else None
     dialect, share, sample = _dialect(body, name, marks, complete=complete)
-    if sample[0].problem is not None:
+    if not sample or sample[0].problem is not None:
         raise DataError(
-            sample[0].problem.what,
+            (sample[0].problem.what if sample and sample[0].problem else "the first row does not end"),
             where=f"{name}, line {lines + 1}",
             expected="a first row whose quotes are closed",
             fix="correct the line in the file, or export the table anew",

@@ -155,7 +155,10 @@ class Sink:
 
 
 def _write_part(frame: pl.DataFrame, path: Path) -> int:
-    frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
+    try:
+        frame.write_parquet(path, compression="zstd", compression_level=1, statistics=False)
+    except pl.exceptions.PolarsError as error:  # a full disk is one of these; cache.making says so in four parts
+        raise OSError(str(error)) from error
     return path.stat().st_size
 
 

@@ -104,7 +104,18 @@ class Stream:
 
     def _raw(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
-            while block := file.read(BLOCK):
+            while True:
+                try:
+                    block = file.read(BLOCK)
+                except OSError as error:
+                    raise DataError(
+                        f"the file cannot be read to its end: {error.strerror or error}",
+                        where=self.name,
+                        expected="a file on a sound disk",
+                        fix="copy it elsewhere and try again",
+                    ) from error
+                if not block:
+                    return
                 self._hash.update(block)
                 yield block
 
