@@ -2,16 +2,15 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 import yaml
+from api_tables import people, quick
 
 import limpid
-from api_tables import people, quick
 
 
 def weights(run: limpid.Run) -> str:
@@ -151,7 +150,8 @@ def test_several_targets_of_regression(table, tmp_path):
 
 def test_labels_are_a_multi_label_classification(table, tmp_path):
     tags = table.select(pl.when(pl.col("age") > 50).then(pl.lit("old|wise")).otherwise(pl.lit("young")).alias("tags"))
-    run = quick(pl.concat([table.drop("answer", "score"), tags], how="horizontal"), "tags", tmp_path / "r")
+    frame = pl.concat([table.drop("answer", "score"), tags], how="horizontal")
+    run = quick(frame, "tags", tmp_path / "r", set={"data.columns.tags": "labels"})
     frame = run.model.predict(table)
     assert {"prediction", "probability_old", "probability_wise", "probability_young"} <= set(frame.columns)
 

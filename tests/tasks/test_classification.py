@@ -82,6 +82,13 @@ def test_one_class_is_a_clear_error():
     assert "column t" in caught.value.where
 
 
+def test_training_rows_without_a_class_are_passed_over():
+    make([1.0, 2.0, float("inf"), float("nan")])
+    task, _, _ = make(["a", "b", None, "b", " "])
+    outputs = task.head(2, None)(torch.zeros(1, 2)).detach().numpy()
+    assert task.predict(outputs).values == pytest.approx(np.array([[1 / 3, 2 / 3]]))
+
+
 def test_an_unseen_class_is_an_error_or_a_counted_row():
     task, _, _ = make(["cat", "dog"] * 5)
     held = pl.DataFrame({"t": ["cat", "cow", "dog", "hen"]})
@@ -303,8 +310,8 @@ def test_a_hostile_state_is_refused():
 
 
 def test_adult_is_read_from_its_two_files(real_data):
-    train = pl.read_csv(real_data("adult/adult-train.csv"), has_header=False, columns=[14])
-    test = pl.read_csv(real_data("adult/adult-test.csv"), has_header=False, columns=[14])
+    train = pl.read_csv(real_data("adult/adult-train.csv"), has_header=False, columns=[14]).drop_nulls()
+    test = pl.read_csv(real_data("adult/adult-test.csv"), has_header=False, columns=[14]).drop_nulls()
     task, _, _ = make(train.rename({train.columns[0]: "t"}))
     repairs = Repairs()
     codes = task.encode(test, repairs)

@@ -15,6 +15,7 @@ from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
 from limpid.core.errors import RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
+from limpid.core.forms import FieldsShape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
@@ -219,7 +220,9 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
 
 def _columns(prepared: Prepared) -> dict[str, tuple[str, ...]]:
     """Names of the numbers of each input, for messages about bad values."""
-    return {name: getattr(shape, "numbers", ()) for name, shape in prepared.shapes.items()}
+    return {
+        f"{name}.numbers": shape.numbers for name, shape in prepared.shapes.items() if isinstance(shape, FieldsShape)
+    }
 
 
 def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[str, Any]:

@@ -268,7 +268,8 @@ def median_absolute_error(target: Array, value: Array) -> Scorer:
             order = orders[:, column]
             ranked = errors[order, column]
             result += np.array([_weighted_median(ranked, w) for w in weights[:, order]])
-        return result / errors.shape[1]
+        result /= errors.shape[1]
+        return result
 
     return _finite_only(score, errors)
 

@@ -15,6 +15,7 @@ _MOST_EPOCHS = 400
 _ENOUGH_STEPS = 12_000
 _LEAST_EPOCHS = 16
 _SLACK = 0.90
+_LOOKS = 12
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def plan_training(
         because[field] = reason
 
     for field, value in defaults.items():
+        if field == "epochs":
+            continue  # settled below, with the time that there is
         settle(field, value, reasons.get(field, "recommended for this net"))
     merged: TrainSpec = spec.with_(**chosen)
     for field, (value, reason) in _fallbacks(rows).items():
@@ -92,32 +95,35 @@ def plan_training(
     batch = int(merged.batch)
     settle("micro_batch", batch, "a whole batch fits into memory; halved on its own if it does not")
 
-    per_epoch = max(1, ceil(rows / (batch * merged.accumulate)))
+    per_pass = max(1, ceil(rows / (batch * merged.accumulate)))
     step = pace.step_seconds[precision]
-    epoch_seconds = per_epoch * step + pace.valid_seconds
-    useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_epoch)))
+    useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_pass)))
     if isinstance(defaults.get("epochs"), int):
         useful = int(defaults["epochs"])
-        chosen.pop("epochs", None)
-    if seconds is None:
-        settle(
-            "epochs",
-            useful,
-            f"{per_epoch:,} steps an epoch; {useful} epochs are enough for the schedule, early stopping ends it sooner",
-        )
-    else:
-        fits = max(1, int(seconds * _SLACK / epoch_seconds))
-        settle(
-            "epochs",
-            min(useful, fits),
-            f"{seconds:.0f} s are left for training; an epoch takes about {epoch_seconds:.2f} s "
-            f"({per_epoch:,} steps of {step * 1e3:.1f} ms), {_SLACK:.0%} of the time is planned"
-            if fits < useful
-            else f"{useful} epochs are enough; the budget would allow {fits}",
-        )
+    steps = useful * per_pass
+    enough = f"{useful} passes of {per_pass:,} steps are enough for the schedule"
+    epochs_because = f"{enough}, early stopping ends it sooner"
+    if seconds is not None:
+        # Looks at the validation rows cost time of their own: at most _LOOKS of them where passes are few.
+        fits = max(1, int((seconds * _SLACK - min(_LOOKS, useful) * pace.valid_seconds) / step))
+        epochs_because = f"{enough}; the budget would allow {fits:,} steps"
+        if fits < steps:
+            steps = fits
+            epochs_because = (
+                f"{seconds:.0f} s are left for training, {_SLACK:.0%} of them planned: {fits:,} steps of "
+                f"{step * 1e3:.1f} ms, with {per_pass:,} steps in a pass"
+            )
+    epoch_steps, epochs = per_pass, max(1, round(steps / per_pass))
+    if steps < _LOOKS * per_pass:
+        epochs = min(_LOOKS, steps)
+        epoch_steps = max(1, steps // epochs)
+    if epoch_steps != per_pass and spec.epochs == AUTO and spec.epoch_steps is None:
+        chosen["epoch_steps"] = epoch_steps
+        because["epoch_steps"] = f"{epochs} looks at the validation rows in {steps:,} steps, to stop at the best"
+    settle("epochs", epochs, epochs_because)
     final: TrainSpec = spec.with_(**chosen)
-    epochs = int(final.epochs)
-    return final, because, epochs * epoch_seconds
+    length = final.epoch_steps or per_pass
+    return final, because, int(final.epochs) * (length * step + pace.valid_seconds)
 
 
 def _fallbacks(rows: int) -> dict[str, tuple[Any, str]]:

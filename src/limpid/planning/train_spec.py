@@ -21,7 +21,17 @@ class TrainSpec(Spec):
     """
 
     epochs: Auto | Count = Field(
-        default=AUTO, description="passes over the training rows at most; schedules are stretched over all of them"
+        default=AUTO,
+        description="epochs at most, each a pass over the training rows unless epoch_steps says otherwise; schedules "
+        "are stretched over all of them",
+    )
+    epoch_steps: Count | None = Field(
+        default=None,
+        description="steps in an epoch, after which validation rows are looked at; null for a pass over all rows",
+    )
+    stop_step: Count | None = Field(
+        default=None,
+        description="step at which training ends though its schedule goes on; written by a run that its clock stopped",
     )
     batch: Auto | Count = Field(default=AUTO, description="training rows in one batch")
     accumulate: Count = Field(default=1, description="batches whose gradients are joined into one step")

@@ -269,7 +269,9 @@ def curves(
     whole = all(a == int(a) for points in lines.values() for a, _ in points)
     x_axis: dict[str, Any] = {"grid": False}
     if whole and len({v["x"] for v in values}) <= 12:
-        x_axis["values"] = sorted({v["x"] for v in values})
+        x_axis |= {"values": sorted({v["x"] for v in values}), "format": "d"}
+    x_scale = {"zero": False, "nice": False, **_around([v["x"] for v in values])}
+    y_scale = {"type": "log"} if log else {"zero": zero, **_around([v["y"] for v in values])}
     layers: list[dict[str, Any]] = [
         {
             "mark": {
@@ -278,12 +280,8 @@ def curves(
                 "interpolate": "linear",
             },
             "encoding": {
-                "x": axis(
-                    "x", x, scale={"zero": False, "nice": False, **_around([v["x"] for v in values])}, axis=x_axis
-                ),
-                "y": axis(
-                    "y", y, scale={"type": "log"} if log else {"zero": zero, **_around([v["y"] for v in values])}
-                ),
+                "x": axis("x", x, scale=x_scale, axis=x_axis),
+                "y": axis("y", y, scale=y_scale, axis={"format": "~g"} if log else {}),
                 "color": color,
                 "strokeDash": {"field": "s", "type": "nominal", "title": None, "scale": dashes},
                 "description": SAYS,

@@ -176,11 +176,10 @@ class Classification:
             target, multi_label=bool(spec.multi_label), separator=spec.separator, positive=spec.positive
         )
         codes, misfit = reader.encode(target, None)
-        assert misfit is None or not reader.exclusive or misfit.cell == "nothing", "a class that was just learnt"
         known = np.ones(len(codes), dtype=bool) if misfit is None else ~misfit.rows
         mass = np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64)
         hot = codes if codes.ndim == 2 else None
-        counts = np.bincount(codes, mass * known, len(reader.names)) if hot is None else mass[known] @ hot[known]
+        counts = np.bincount(codes[known], mass[known], len(reader.names)) if hot is None else mass[known] @ hot[known]
         return cls(spec, reader, counts / max(float(mass[known].sum()), 1e-300))
 
     def encode(

@@ -95,31 +95,33 @@ class Source:
 
 
 class Order:
-    """The order in which training rows are visited: a new one each epoch, from the seed and the epoch alone.
+    """The order in which training rows are visited: a new one each pass, from the seed and the pass alone.
 
-    The rows of an epoch are divided into steps of equal size, to within one row: none is left out, and none is left
+    The rows of a pass are divided into steps of equal size, to within one row: none is left out, and none is left
     over for a last step of its own, which batch norm could not digest.
 
     Args:
         rows: number of training rows.
         per_step: rows in a step at most.
         seed: of the run.
+        epoch_steps: steps between two looks at the validation rows; a whole pass by default.
     """
 
-    def __init__(self, rows: int, per_step: int, seed: int) -> None:
+    def __init__(self, rows: int, per_step: int, seed: int, epoch_steps: int | None = None) -> None:
         self.rows = rows
-        self.steps_per_epoch = max(1, -(-rows // per_step))
+        self.steps_per_pass = max(1, -(-rows // per_step))
+        self.steps_per_epoch = epoch_steps or self.steps_per_pass
         self._seed = seed
-        self._epoch = -1
+        self._pass = -1
         self._order = np.empty(0, dtype=np.int64)
 
     def index(self, step: int) -> np.ndarray:
-        """Sorted positions of the rows of one step, counted over all epochs."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order = generator(self._seed, "shuffle", epoch).permutation(self.rows)
-            self._epoch = epoch
-        start, stop = (k * self.rows // self.steps_per_epoch for k in (within, within + 1))
+        """Sorted positions of the rows of one step, counted from the first."""
+        passes, within = divmod(step, self.steps_per_pass)
+        if passes != self._pass:
+            self._order = generator(self._seed, "shuffle", passes).permutation(self.rows)
+            self._pass = passes
+        start, stop = (k * self.rows // self.steps_per_pass for k in (within, within + 1))
         # Sorted, so that memory-mapped rows are read forwards; resident ones alike, for the same bits.
         return np.sort(self._order[start:stop])
 

@@ -140,7 +140,7 @@ class _Loop:
         if valid is not None:
             rows = Source(valid, task.prepare_target, device)
             self.judge = Judge(rows, valid, task, metric, loss, str(spec.precision), lambda: interruption.asked)
-        self.order = Order(len(train), spec.batch * spec.accumulate, seed)
+        self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps)
         self.steps = spec.epochs * self.order.steps_per_epoch
         self.snapshot_every = min(_SNAPSHOT_STEPS, self.order.steps_per_epoch)
         self.statistics = guards.batch_statistics(model)
@@ -213,9 +213,11 @@ class _Loop:
         assert self.spec.patience != "auto"
         if position.step >= self.steps:
             return "epochs"
+        if self.spec.stop_step is not None and position.step >= self.spec.stop_step:
+            return "budget"
         if self.judge is not None and self.spec.patience and epochs - self.ledger.best_epoch >= self.spec.patience:
             return "early"
-        ratio = 0.0 if self.judge is None else len(self.judge) * self.order.steps_per_epoch / len(self.train)
+        ratio = 0.0 if self.judge is None else len(self.judge) * self.order.steps_per_pass / len(self.train)
         if self.clock.must_stop(valid_to_train=ratio):
             return "budget"
         return None
