@@ -39,7 +39,7 @@ def write_card(plan: Plan, metrics: Mapping[str, Any], profile: Mapping[str, Any
         lines += [f"- {_plain(name)}: {reason}" for name, reason in list(left_out.items())[:100]]
     leaks = [leak for leak in profile.get("leaks", []) if leak.get("level") in ("warning", "fault")]
     lines += ["", "## Limits", ""]
-    lines += [f"- Leak suspect: {leak.get('evidence') or leak.get('what')}" for leak in leaks[:10]]
+    lines += [f"- Leak suspect: {leak.get('what')}: {leak.get('evidence')}" for leak in leaks[:10]]
     lines += [
         "- It was judged on rows drawn like the training rows; on other people, places or times expect less.",
         "- It has not been audited for unequal treatment of groups.",

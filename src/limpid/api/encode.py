@@ -28,7 +28,7 @@ def encode_part(
         folder: where arrays larger than `resident_bytes` are put, memory-mapped.
         resident_bytes: size up to which arrays stay in memory, in bytes.
     """
-    target = task.encode(part.target)
+    target = task.encode(part.target, repairs, rows=part.rows)
     writer = EncodedWriter(len(part.rows), folder, resident_bytes)
     columns = list(encoders.columns)
     whole = len(part.rows) == part.table.rows

@@ -85,7 +85,11 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
             expected="rows with a target",
             fix="check that this is the right file",
         )
-    target = bundle.task.encode(frame.select(cleaned)[rows])
+    target = bundle.task.encode(frame.select(cleaned)[rows], repairs, rows=rows, unseen="drop")
+    usable = bundle.task.usable(target)
+    if not usable.any():
+        bundle.task.encode(frame.select(cleaned)[rows], rows=rows)  # names the classes that the model does not know
+    rows, target = rows[usable], target[usable]
     columns = list(bundle.encoders.columns)
     missing = [c for c in columns if c not in table.columns]
     if missing:

@@ -82,7 +82,7 @@ def inspect(
         keep=targets,
         drop=("constant", "key"),
     )
-    found = profile(frame, columns.specs, columns.facts, targets)
+    found = profile(frame, columns.specs, columns.facts, targets, because=columns.because)
     found["source"] = table.name
     found["total_rows"] = table.rows
     found["repairs"] = table.repairs.as_list()

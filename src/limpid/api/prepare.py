@@ -101,7 +101,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         found = look_closely(draft)
         for leak in found.get("leaks", []):
             if leak.get("level") in ("warning", "fault", "look"):
-                tell(Noted(leak["level"], f"leak suspect: {leak.get('evidence') or leak.get('what')}"))
+                tell(Noted(leak["level"], f"leak suspect: {leak['what']}: {leak['evidence']}"))
     inputs = draft.encoders.inputs
     seconds = training_seconds(request, len(draft.parts["train"].rows))
     size = Size(
@@ -235,6 +235,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         guess.with_(precision=asked.precision, threads=asked.threads),
         valid_rows=prepared.sizes.get("valid", 0),
         device=device,
+        fresh=prepared.request.clock.budget is not None,
         signature=str({n: c.as_dict() for n, c in prepared.nets.items()})
         + str({n: s.model_dump() for n, s in prepared.shapes.items()}),
     )

@@ -121,6 +121,8 @@ def _lay(word: Mapping[str, Any], kind: str, found: Recognition, facts: ColumnFa
         # The user's kind: its own recogniser may still know the date format or the separator.
         claim = recognisers()[chosen](facts)
         options = dict(claim.options) if claim is not None else {}
+    if chosen == "labels" and "separator" not in options and facts.dtype == "text":
+        options["separator"] = _separator(facts)
     values: dict[str, Any] = {"kind": chosen, "missing": tuple(facts.missing_codes), **word}
     values["kind"] = chosen
     values["options"] = {**options, **dict(word.get("options") or {})}
@@ -128,6 +130,11 @@ def _lay(word: Mapping[str, Any], kind: str, found: Recognition, facts: ColumnFa
         values["missing"] = (values["missing"],)
     values["missing"] = tuple(str(m) for m in values["missing"])
     return parse(ColumnSpec, values, where=f"data.columns.{facts.name}")
+
+
+def _separator(facts: ColumnFacts) -> str:
+    """The mark that most of the frequent values hold, where the user says that a column holds sets."""
+    return max("|;,", key=lambda mark: sum(count for value, count in facts.top if mark in value))
 
 
 def plan_options(

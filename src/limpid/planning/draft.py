@@ -229,6 +229,9 @@ def _plan_task(
 ) -> Task:
     kind = TASKS.load(name, where="task")
     given = {k: v for k, v in dict(settings.get("task") or {}).items() if k != "name"}
+    separator = specs[targets[0]].options.get("separator")
+    if separator and "separator" in kind.Spec.model_fields:
+        given.setdefault("separator", separator)
     spec = parse(kind.Spec, given, where="task")
     planned, reasons = kind.plan(spec, [facts[n] for n in targets], [specs[n].kind for n in targets], len(train.rows))
     because.update({f"task.{field}": reason for field, reason in reasons.items()})

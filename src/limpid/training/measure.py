@@ -32,6 +32,7 @@ _SIDE = 768
 _WARM_UPS = 2
 _RUNS = 5
 _ENOUGH_SECONDS = 2.0
+_AGREES = 1.25
 
 
 def threads() -> int:
@@ -99,20 +100,30 @@ def _all_threads() -> int:
     return threads()
 
 
-def step_seconds(signature: str, run_step: Callable[[], None]) -> float:
+def step_seconds(signature: str, run_step: Callable[[], None], *, fresh: bool = False) -> float:
     """How long one call takes: the median of five after two to warm up, or what was measured here before.
+
+    Other work on the machine only ever makes a call slower, so of two measurements the shorter one counts, and a
+    figure is measured again until two agree to within a quarter.
 
     Args:
         signature: all that the length depends on besides the machine: network, batch, precision, threads.
         run_step: does the work once.
+        fresh: measure now, whatever was measured before, and keep nothing: under a budget the machine as it is counts.
 
     Returns:
         seconds, rounded to three digits.
     """
+    if fresh:
+        return _measured(run_step)
     key = sha256(signature.encode()).hexdigest()[:24]
     known = _read().get(key)
-    if known is not None:
-        return known
+    if known is not None and known < 0:
+        return -known
+    return abs(_keep(key, _measured(run_step)))
+
+
+def _measured(run_step: Callable[[], None]) -> float:
     times = []
     started = time.perf_counter()
     for n in range(_WARM_UPS + _RUNS):
@@ -121,8 +132,7 @@ def step_seconds(signature: str, run_step: Callable[[], None]) -> float:
         times.append(time.perf_counter() - begin)
         if n >= 1 and time.perf_counter() - started > _ENOUGH_SECONDS:
             break
-    measured = times[_WARM_UPS:] or times[1:]
-    return _keep(key, float(f"{max(median(measured), 1e-9):.3g}"))
+    return float(f"{max(median(times[_WARM_UPS:] or times[1:]), 1e-9):.3g}")
 
 
 def _path() -> Path:
@@ -138,18 +148,22 @@ def _all() -> dict[str, Any]:
 
 
 def _read() -> dict[str, float]:
-    """Figures of this machine; anything in the file that is no such figure is passed over."""
+    """Figures of this machine, below zero once confirmed; what in the file is no such figure is passed over."""
     found = _all().get(machine_key())
     if not isinstance(found, dict):
         return {}
-    return {k: float(v) for k, v in found.items() if isinstance(v, (int, float)) and 0 < v < math.inf}
+    return {k: float(v) for k, v in found.items() if isinstance(v, (int, float)) and 0 < abs(v) < math.inf}
 
 
 def _keep(key: str, value: float) -> float:
-    """Write a figure down, unless another process was faster; then its figure counts."""
+    """Write a figure down: the shorter of two, confirmed where they agree or where another process confirmed one."""
     figures = _read()
-    if key in figures:
-        return figures[key]
+    known = figures.get(key)
+    if known is not None and known < 0:
+        return known
+    if known is not None:
+        agree = max(known, value) <= _AGREES * min(known, value)
+        value = -min(known, value) if agree else min(known, value)
     figures[key] = value
     while len(figures) > _MOST_FIGURES:
         del figures[next(iter(figures))]

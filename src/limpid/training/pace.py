@@ -33,6 +33,7 @@ def measure_pace(
     valid_rows: int,
     device: str,
     signature: str,
+    fresh: bool,
 ) -> Pace:
     """Time a few steps of the very training that is planned; what was measured here before is not measured again.
 
@@ -44,6 +45,7 @@ def measure_pace(
         valid_rows: rows that each validation will look at.
         device: cpu or cuda.
         signature: what the network is, for the cache.
+        fresh: measure now, whatever was measured before.
     """
     batch_rows = min(int(spec.batch), len(sample))
     source = Source(sample, task.prepare_target, device)
@@ -53,7 +55,11 @@ def measure_pace(
 
     def step(precision: str, count: int) -> float:
         return _timed(
-            f"{key} step {precision} {count}", count, device, lambda: _step(model, task, batch, spec, precision, device)
+            f"{key} step {precision} {count}",
+            count,
+            device,
+            fresh,
+            lambda: _step(model, task, batch, spec, precision, device),
         )
 
     precisions = [str(spec.precision)] if spec.precision != "auto" else ["fp32"]
@@ -66,18 +72,19 @@ def measure_pace(
         count = 1
         times = {p: step(p, 1) for p in precisions}
     valid = source.take(np.arange(min(_VALID_ROWS, len(sample))))
-    look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, lambda: _look(model, valid, best))
+    look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, fresh, lambda: _look(model, valid, best))
     return Pace(times, look * valid_rows / len(valid), count)
 
 
 def can_bf16(device: str) -> bool:
     """Whether the processor multiplies bf16 numbers itself; elsewhere they are only slower."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return bool(torch.cuda.is_bf16_supported())
+    supported: bool = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return supported
 
 
-def _timed(key: str, count: int, device: str, make: Callable[[], Callable[[], None]]) -> float:
+def _timed(key: str, count: int, device: str, fresh: bool, make: Callable[[], Callable[[], None]]) -> float:
     """Seconds of one call of what `make` makes; nothing is made where the figure is known."""
     made: list[Callable[[], None]] = []
 
@@ -87,7 +94,7 @@ def _timed(key: str, count: int, device: str, make: Callable[[], Callable[[], No
         made[0]()
 
     with arithmetic(count, device):
-        return step_seconds(key, run)
+        return step_seconds(key, run, fresh=fresh)
 
 
 def _step(
