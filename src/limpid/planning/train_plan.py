@@ -96,7 +96,7 @@ def plan_training(
     settle("micro_batch", batch, "a whole batch fits into memory; halved on its own if it does not")
 
     per_pass = max(1, ceil(rows / (batch * merged.accumulate)))
-    step = pace.step_seconds[precision]
+    step = pace.step_seconds.get(precision, min(pace.step_seconds.values()))
     useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_pass)))
     if isinstance(defaults.get("epochs"), int):
         useful = int(defaults["epochs"])

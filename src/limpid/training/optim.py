@@ -12,6 +12,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from limpid.core.errors import RequestError
 from limpid.layers.parameters import groups
 from limpid.planning.train_spec import TrainSpec
+from limpid.training import eager
 
 _MUON_MOMENTUM = 0.95
 
@@ -27,7 +28,8 @@ class Optimisers:
     def __init__(self, model: nn.Module, spec: TrainSpec) -> None:
         self.names: dict[Tensor, str] = {p: name for name, p in model.named_parameters() if p.requires_grad}
         self.parameters = list(self.names)
-        self.members = build(model, spec)
+        with eager.without_compiler():
+            self.members = build(model, spec)
         self.rate = 0.0
 
     def set_rate(self, lr: float) -> None:
@@ -49,7 +51,7 @@ class Optimisers:
     def step(self) -> None:
         """Update the parameters by their gradients."""
         for member in self.members:
-            member.step()
+            eager.step(member)
 
     def state(self) -> dict[str, Tensor]:
         """What the rules remember, under "PARAMETER/QUANTITY"; the tensors themselves, not copies."""
