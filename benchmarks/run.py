@@ -35,6 +35,8 @@ def limpid_commands(split: Path, work: Path, out: Path, budget: float, options: 
     task = json.loads((split / "task.json").read_text(encoding="utf-8"))
     limpid = [sys.executable, "-m", "limpid"]
     train = [*limpid, "train", str(split / "train.csv"), "--target", task["target"], "--task", task["task"]]
+    # The test rows are held out already; peers learn from every row that they are given, too.
+    train += ["--set", "split.test=0"]
     train += ["--budget", f"{budget:g}s", "--seed", str(task["seed"]), "--out", str(work / "run"), "--json", *options]
     return [train, [*limpid, "predict", str(work / "run"), str(split / "test.csv"), "--out", str(out)]]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limpid.core.errors import RequestError
 from limpid.training.arithmetic import autocast
 from limpid.training.batches import Batch
+from limpid.training.eager import without_compiler
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """(outputs (B,K), prepared target (B,...)) -> (B,)."""
@@ -62,10 +63,11 @@ def constant_outputs(loss: Loss, target: Tensor, width: int) -> Tensor:
         width: K.
     """
     constant = torch.zeros(width, requires_grad=True, device=target.device)
-    search = torch.optim.LBFGS([constant], max_iter=60, line_search_fn="strong_wolfe")
+    with without_compiler():
+        search = torch.optim.LBFGS([constant], max_iter=60, line_search_fn="strong_wolfe")
 
     def value() -> Tensor:
-        search.zero_grad()
+        constant.grad = None
         mean = loss(constant.expand(len(target), -1), target).mean()
         mean.backward()  # type: ignore[no-untyped-call]
         return mean
