@@ -43,12 +43,19 @@ SPECS = {
 }
 
 
-def make(task: str = "classification", net: str = "tabm", columns: tuple[str, ...] = tuple(SPECS)) -> Model:
+def make(
+    task: str = "classification",
+    net: str = "tabm",
+    columns: tuple[str, ...] = tuple(SPECS),
+    *,
+    specs: dict[str, ColumnSpec] = SPECS,
+    settings: dict[str, dict[str, object]] | None = None,
+) -> Model:
     frame = rows()
     facts = {n: column_facts(frame[n]) for n in frame.columns}
     size = Size(rows=frame.height, outputs=2, task=task)
-    specs, _ = plan_options(Columns({n: SPECS[n] for n in columns}, facts, {}), facts, size)
-    encoders = Encoders.fit(specs, frame)
+    planned_specs, _ = plan_options(Columns({n: specs[n] for n in columns}, facts, {}), facts, size)
+    encoders = Encoders.fit(planned_specs, frame)
     target = frame.select("answer") if task == "classification" else frame.select(pl.col("score").cast(pl.Float64))
     name = target.columns[0]
     kind = TASKS.load(task, where="test")
@@ -60,7 +67,7 @@ def make(task: str = "classification", net: str = "tabm", columns: tuple[str, ..
     for n, (key, form) in enumerate(encoders.inputs.items()):
         chosen = net if n == 0 and form == "fields" else DEFAULTS[form]
         member = NETS.load(chosen, where="test")
-        planned, _ = member.plan(parse(member.Spec, {}, where="net"), shapes[key], size)
+        planned, _ = member.plan(parse(member.Spec, (settings or {}).get(chosen, {}), where="net"), shapes[key], size)
         nets[key] = Component(name=chosen, settings=planned.model_dump(mode="json"))
     main, *others = nets
     network = build(nets[main], {n: nets[n] for n in others}, shapes, encoders.inputs, fitted, seed=1)

@@ -66,4 +66,4 @@ def rows_frame(parts: dict[str, Part]) -> pl.DataFrame:
             )
             for name, part in parts.items()
         ]
-    ).with_columns(pl.col("file", "part").cast(pl.String))
+    )

@@ -177,7 +177,8 @@ def _write_frames(
     for name, part in held.items():
         answer = bundle.task.decode(bundle.task.predict(outputs[name]))
         source = prepared.draft.parts[name]
-        truth = source.target.rename({c: f"target_{c}" for c in source.target.columns})
+        places = np.searchsorted(source.rows, part.rows)
+        truth = source.target[places].rename({c: f"target_{c}" for c in source.target.columns})
         place = pl.DataFrame({"part": [name] * len(part.rows), "row": part.rows})
         frames.append(pl.concat([place, truth, answer], how="horizontal"))
     with replacing(folder.predictions) as file:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from limpid.training.state import Outcome
 
 _PREPARE_ROWS = 50_000
+_JUDGED_ROWS = 200_000
 
 
 def train(
@@ -145,6 +146,14 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     folder.write(folder.profile, prepared.profile)
     scratch = folder.path / "encoded"
     encoded = encode(prepared, tell, scratch)
+    for name in ("valid", "test"):
+        if name in encoded and len(encoded[name]) > _JUDGED_ROWS:
+            tell(
+                Noted(
+                    "info", f"figures are of a random sample of {_JUDGED_ROWS:,} of {len(encoded[name]):,} {name} rows"
+                )
+            )
+            encoded[name] = sample_of(encoded[name], _JUDGED_ROWS, derive(prepared.draft.seed, "judged", name))
     train_part, valid_part = encoded["train"], encoded.get("valid")
     if valid_part is None:
         raise RequestError(
@@ -163,7 +172,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
                 encoded.get("test"),
                 prepared.draft.task,
                 prepared.shapes.get("fields"),
-                None if budget is None else min(0.15 * budget, 0.5 * (request.clock.left or 0.0)),
+                None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0)),
                 derive(prepared.draft.seed, "baselines"),
             )
     with stage(tell, "plan"):
@@ -201,15 +210,19 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     tell(RunEnded(request.clock.elapsed, str(report)))
 
 
+def sample_of(part: Encoded, most: int, seed: int) -> Encoded:
+    """Up to `most` rows of a part, in their order, from a seeded draw."""
+    if len(part) <= most:
+        return part
+    return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
+
+
 def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     """The network with its first weights, having looked once at training examples."""
     import torch
 
     model = prepared.build()
-    rows = np.arange(len(train_part))
-    if len(rows) > _PREPARE_ROWS:
-        rows = np.sort(generator(prepared.draft.seed, "prepare").choice(rows, _PREPARE_ROWS, replace=False))
-    part = train_part.take(rows)
+    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"))
     assert part.target is not None
     batch = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.ascontiguousarray(part.target)))

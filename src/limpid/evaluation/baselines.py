@@ -31,6 +31,7 @@ Answer = Callable[[Encoded], Array]
 
 _LINEAR_ROWS = 100_000
 _BOOSTED_ROWS = 500_000
+_SMALL_CELLS = 3e6  # rows times columns times outputs below which no sample is drawn: the clock ends the fit at worst
 _LINEAR_STEPS = 200
 _BOOSTED_STEPS = 100
 _MOST_TREES = 2_000
@@ -242,7 +243,7 @@ def _linear(work: _Work, notes: list[str]) -> Answer:
             notes.append(f"not converged after {pace.reached} iterations")
         return lambda part: _chunks(features, part, lambda x: _answers(work, models, x))
 
-    if limit is not None:
+    if limit is not None and rows * _active_columns(work) * work.outputs > _SMALL_CELLS:
         fit(work.sample(_WARM_UP, "trial"), 2, None, [])  # the first fit imports and starts threads
         few, trial = work.sample(min(2_000, rows), "trial"), min(10, steps)
         cost = _seconds(lambda: fit(few, trial, None, [])) / len(few) / trial * min(steps, _LINEAR_ENOUGH)
@@ -270,7 +271,7 @@ def _boosted(work: _Work, notes: list[str]) -> Answer:
         models = _fit_each(work, lambda: _booster(work, features.categorical, stop), matrix, target, weight, pace)
         return lambda part: _chunks(features, part, lambda x: _answers(work, models, x))
 
-    if limit is not None:
+    if limit is not None and rows * _active_columns(work) * work.outputs > _SMALL_CELLS:
         sizes = [min(n, rows) for n in (_WARM_UP, 1_000, 5_000)]
         two = [
             _seconds(lambda n=n: fit(work.sample(n, "trial"), _Pace(2, 2, None, cumulative=True), False))  # type: ignore[misc]

@@ -34,9 +34,21 @@ class TokenBag(nn.Module):
         self.embedding = nn.Parameter(torch.empty(vocabulary, width).normal_(0.0, width**-0.5))
         with torch.no_grad():
             self.embedding[0].zero_()
+        self.register_buffer("kept", torch.ones(vocabulary))
+        self.kept: Tensor
+
+    @torch.no_grad()
+    def forget_rare(self, tokens: Tensor, least: int) -> None:
+        """Pass over tokens that stand in fewer than `least` of the given examples: they can only be learnt by heart."""
+        ordered = tokens.sort(dim=1).values
+        first = torch.ones_like(ordered, dtype=torch.bool)
+        first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        counts = torch.bincount(ordered[first], minlength=len(self.kept))
+        self.kept.copy_((counts >= least).to(self.kept.dtype))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """(B,D)."""
+        mask = mask & (self.kept[tokens] > 0)
         total = F.embedding_bag(tokens.masked_fill(~mask, 0), self.embedding, mode="sum", padding_idx=0)
         return total * root_share(mask, total.dtype)
 

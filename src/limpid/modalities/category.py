@@ -110,6 +110,10 @@ class Category:
         table = [None, "(other)", *self.vocabulary]
         return [table[c] for c in codes.reshape(-1).tolist()]
 
+    def value_of(self, code: int) -> str:
+        """What a code stands for, for people."""
+        return "(missing)" if code == MISSING else str(self.decode(np.array([code]))[0])
+
     def shape(self) -> FieldsShape:
         """One categorical feature."""
         return FieldsShape(categories=(self.name,), cardinalities=(len(self.vocabulary) + 2,))

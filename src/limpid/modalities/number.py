@@ -157,6 +157,13 @@ class Number:
         codes = np.where(self.values[at] == values, at + FIRST, OTHER)
         return np.where(missing, MISSING, codes).astype(np.int64)
 
+    def value_of(self, code: int) -> str:
+        """What a code of the categorical feature stands for, for people."""
+        if code in (MISSING, OTHER):
+            return "(missing)" if code == MISSING else "(other)"
+        assert self.values is not None
+        return f"{self.values[code - FIRST]:g}"
+
     def shape(self) -> FieldsShape:
         """One numeric feature, and one categorical feature where values are codes as well."""
         if self.values is None:

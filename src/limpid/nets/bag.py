@@ -31,6 +31,9 @@ class BagSpec(Spec):
         default=AUTO, description="width of a token's vector"
     )
     width: Auto | Annotated[int, Field(ge=1, le=8192)] = Field(default=AUTO, description="width of the hidden layer")
+    min_rows: Auto | Annotated[int, Field(ge=1)] = Field(
+        default=AUTO, description="training rows that a token must stand in to be read"
+    )
     activation: Activation = Field(default="relu", description="activation function of the hidden layer")
     dropout: Auto | Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=AUTO, description="share of the sum's and the hidden layer's values set to zero in training"
@@ -62,6 +65,7 @@ class Bag(nn.Module):
         assert spec.width != AUTO
         assert spec.dropout != AUTO
         self.width = spec.width
+        self.min_rows = int(spec.min_rows)
         self.length = shape.length
         self.tokens: TokenBag | None = None
         inputs = shape.width
@@ -92,6 +96,10 @@ class Bag(nn.Module):
         if spec.width == AUTO:
             width = 64 if size.rows < 2_000 else 128
             settled["width"], because["width"] = width, f"64 below 2,000 rows, otherwise 128: {size.rows:,} here"
+        if spec.min_rows == AUTO:
+            least = max(2, min(10, size.rows // 1_000))
+            settled["min_rows"] = least
+            because["min_rows"] = f"a thousandth of {size.rows:,} rows, within 2 and 10: rarer tokens teach single rows"
         if spec.dropout == AUTO:
             share = 0.3 if size.rows < 20_000 else 0.1
             settled["dropout"] = share
@@ -123,7 +131,12 @@ class Bag(nn.Module):
         return values, reasons
 
     def prepare(self, form: Seq, target: Tensor) -> None:
-        """Nothing to find."""
+        """Find the tokens that are frequent enough to learn from."""
+        if self.tokens is not None:
+            assert form.tokens is not None, "this net was built for tokens"
+            # Of a sample of the rows, fewer hold the token.
+            least = min(self.min_rows, max(2, len(form.tokens) // 500))
+            self.tokens.forget_rare(form.tokens, least)
 
     def forward(self, form: Seq) -> Tensor:
         """(B,D)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -17,6 +17,38 @@ from limpid.planning.external import External
 from limpid.planning.plan import Component
 
 
+class Fuse(nn.Module):
+    """Adds to the main input's features what the others say.
+
+    The sum begins as the main input alone, and in training the others are left out of some examples altogether:
+    otherwise the network learns rare words by heart instead of what the table says.
+
+    Args:
+        others: widths of the other inputs.
+        width: of the main one.
+        dropout: share of examples that train without the other inputs.
+
+    Shapes and units:
+        (B,D) or (B,M,D) and (B,E) or (B,1,E) each, to the shape of the first.
+    """
+
+    def __init__(self, others: Sequence[int], width: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.linear = nn.Linear(sum(others), width)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, main: Tensor, others: Sequence[Tensor]) -> Tensor:
+        """The sum."""
+        joined = torch.cat([v.to(others[0].dtype) for v in others], dim=-1)
+        if self.training and self.dropout > 0:
+            kept = torch.rand(len(joined), device=joined.device) >= self.dropout
+            joined = joined * kept.to(joined.dtype).view(-1, *([1] * (joined.dim() - 1)))
+        added: Tensor = self.linear(joined)
+        return main + added.to(main.dtype)
+
+
 class Assembled(nn.Module):
     """The whole network.
 
@@ -24,13 +56,13 @@ class Assembled(nn.Module):
         nets: input name -> net, the main input first.
         forms: input name -> form.
         task: gives the head.
-        dropout: of the fusing layer, where there is one.
+        dropout: share of examples that train without the further inputs, where there are any.
 
     Shapes and units:
         A batch maps "INPUT.PART" to tensors of B rows; the output is (B,K), or (B,M,K) where the main net has members.
     """
 
-    def __init__(self, nets: Mapping[str, Any], forms: Mapping[str, str], task: Task, *, dropout: float = 0.1) -> None:
+    def __init__(self, nets: Mapping[str, Any], forms: Mapping[str, str], task: Task, *, dropout: float = 0.5) -> None:
         super().__init__()
         self.inputs = list(nets)
         self.forms = dict(forms)
@@ -39,10 +71,10 @@ class Assembled(nn.Module):
         main = nets[self.inputs[0]]
         self.members: int | None = next((net.members for net in nets.values() if net.members is not None), None)
         width: int = main.width
-        self.fuse: nn.Module | None = None
+        self.fuse: Fuse | None = None
         if len(nets) > 1:
-            joined = sum(net.width for net in nets.values())
-            self.fuse = nn.Sequential(nn.Linear(joined, width), nn.ReLU(), nn.Dropout(dropout))
+            others = [net.width for net in list(nets.values())[1:]]
+            self.fuse = Fuse(others, width, dropout)
         self.head = task.head(width, self.members)
 
     def form(self, name: str, batch: Mapping[str, Tensor]) -> Form:
@@ -67,11 +99,11 @@ class Assembled(nn.Module):
                 present = form.present.to(vector.dtype)
                 vector = vector * present.view(-1, *([1] * (vector.dim() - 1)))
             if self.members is not None and vector.dim() == 2:
-                vector = vector.unsqueeze(1).expand(-1, self.members, -1)
+                vector = vector.unsqueeze(1)
             vectors.append(vector)
         if self.fuse is None:
             return vectors[0]
-        fused: Tensor = self.fuse(torch.cat([v.to(vectors[0].dtype) for v in vectors], dim=-1))
+        fused: Tensor = self.fuse(vectors[0], vectors[1:])
         return fused
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -90,7 +122,7 @@ class Assembled(nn.Module):
         total = sum(cast(Net, net).flops() for net in self.nets.values())
         extra = sum(p.numel() for p in self.head.parameters())
         if self.fuse is not None:
-            extra += sum(p.numel() for p in self.fuse.parameters()) * (self.members or 1)
+            extra += sum(p.numel() for p in self.fuse.parameters())
         return float(total + 2 * extra)
 
 

@@ -32,6 +32,8 @@ from limpid.planning.target import choose_task, no_target, resolve_names, target
 from limpid.tasks import CATALOGUE as TASKS
 
 FIT_ROWS = 500_000
+_FIT_ROWS_LEAST = 20_000
+_FIT_CELLS = 5_000_000
 
 
 @dataclass
@@ -130,7 +132,7 @@ def decide_data(
     if data.duplicates == "drop":
         parts["train"] = without_copies(parts["train"], specs, repairs)
 
-    sample = _sample(parts["train"], specs)
+    sample = _sample(parts["train"], specs, because)
     facts = {name: column_facts(sample[name], total_rows=len(parts["train"].rows)) for name in sample.columns}
     specs = _drop_constant(specs, facts, data, because)
     check_any(specs, train.name)
@@ -168,11 +170,13 @@ def _set_aside(specs: dict[str, ColumnSpec], because: dict[str, str], name: str 
         because[f"data.columns.{name}.use"] = reason
 
 
-def _sample(train: Part, specs: Mapping[str, ColumnSpec]) -> pl.DataFrame:
-    """Training rows that profile and encoders are fitted on: all of them, or a seeded half million."""
+def _sample(train: Part, specs: Mapping[str, ColumnSpec], because: dict[str, str]) -> pl.DataFrame:
+    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of five million cells."""
     rows = train.rows
-    if len(rows) > FIT_ROWS:
-        rows = np.sort(generator(0, "fit rows").choice(rows, FIT_ROWS, replace=False))
+    most = max(_FIT_ROWS_LEAST, min(FIT_ROWS, _FIT_CELLS // max(len(specs), 1)))
+    if len(rows) > most:
+        rows = np.sort(generator(0, "fit rows").choice(rows, most, replace=False))
+        because["data.fitted_on"] = f"encoders and profile look at {most:,} of {len(train.rows):,} training rows"
     return train.table.read(list(specs), rows=rows)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import polars as pl
@@ -131,8 +131,8 @@ class Encoders:
         for name in self._table:
             shape = self._fitted[name].shape()
             if isinstance(shape, FieldsShape) and feature in shape.categories:
-                label = getattr(self._fitted[name], "value_of", None)
-                return str(label(code)) if label is not None else str(code)
+                # Only modalities that emit codes can say what they stand for, so it is not in the contract of all.
+                return str(cast(Any, self._fitted[name]).value_of(code))
         return str(code)
 
     def state(self) -> dict[str, Any]:

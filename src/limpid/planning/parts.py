@@ -19,6 +19,7 @@ from limpid.planning.order import find_time
 
 LOOK_ROWS = 100_000
 _GROUPED_DUPLICATES = 0.3
+_COMPARED_CELLS = 20_000_000
 
 
 @dataclass
@@ -257,8 +258,10 @@ def _time_order(
 def _copies_together(train: Part, specs: Mapping[str, ColumnSpec], how: str) -> tuple[np.ndarray | None, str]:
     """Groups of rows that are copies of one another in every input, so that none is in two parts."""
     names = [n for n, s in specs.items() if s.use]
-    if how == "time" or len(train.rows) > 5_000_000:
+    if how == "time":
         return None, ""
+    if len(train.rows) * len(names) > _COMPARED_CELLS:
+        return None, f"{len(train.rows):,} rows are too many to look for copies among them"
     frame = train.table.read(names, rows=train.rows)
     plain = frame.select([c.cast(pl.String) if c.dtype == pl.Categorical else c for c in frame.iter_columns()])
     codes = plain.hash_rows(seed=0).rank("dense").cast(pl.Int64).to_numpy() - 1

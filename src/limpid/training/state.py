@@ -191,14 +191,17 @@ class Learner:
 
 
 def update_ratio(model: nn.Module, before: Snapshot) -> float:
-    """Mean over the matrices of |update| / |weight|."""
+    """Mean over the matrices of |update| / |weight|; a matrix that was zero has no ratio."""
     ratios = []
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim >= 2 and parameter.requires_grad:
                 old = before.tensors[f"model/{name}"]
-                ratios.append((parameter - old).norm() / old.norm().clamp(min=1e-12))
-    return float(torch.stack(ratios).mean()) if ratios else 0.0
+                ratios.append(torch.stack(((parameter - old).norm(), old.norm())))
+    if not ratios:
+        return 0.0
+    moved, size = torch.stack(ratios).unbind(dim=1)
+    return float((moved[size > 0] / size[size > 0]).mean()) if bool((size > 0).any()) else 0.0
 
 
 def from_dict(kind: type[D], values: Mapping[str, Any]) -> D:
