@@ -1,6 +1,6 @@
 """Bundles that someone made to do harm: the manifest is always right for the content, since an attacker counts anew.
 
-A case is a name, a word for its family, and a function that writes the bundle into a folder. `limits` says whether the
+A case is a name, a word for its family, and a function that writes the bundle into a folder. `may_load` says whether the
 case may load after all: a changed leaf can still be a coherent model, a torch pickle in place of the weights cannot.
 """
 
@@ -14,6 +14,7 @@ import random
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ def packed(members: Members) -> Callable[[Path], None]:
     return lambda folder: put(folder, pack(members, "0.1.0"))
 
 
+def with_tree(base: Members, member: str, tree: Callable[[], Any]) -> Callable[[Path], None]:
+    """The same with another content of a JSON member, which is made when it is needed: there are thousands."""
+    return lambda folder: put(folder, pack(base | {member: json.dumps(tree()).encode()}, "0.1.0"))
+
+
 def corrupted(bases: dict[str, Members], seed: int) -> Iterator[Case]:
     """Damage that no attacker needs to think about: cut files, wrong headers, wrong leaves."""
     first = next(iter(bases.values()))
@@ -132,7 +138,8 @@ def _headers(weights: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"offsets {offsets}", with_(first, data_offsets=offsets)
     yield "overlapping tensors", with_(last, data_offsets=header[first]["data_offsets"])
     for dtype in ("F64", "F16", "BF16", "I64", "I32", "U8", "BOOL", "F8_E4M3", "C64", "", "f32", "object", None, 1, [], "F32 "):
-        yield f"dtype {dtype!r}", with_(first, dtype=dtype)
+        if dtype != header[first]["dtype"]:
+            yield f"dtype {dtype!r}", with_(first, dtype=dtype)
     shape = header[first]["shape"]
     for other in (
         [], [0], [-1], [1, *shape], shape[::-1] if len(set(shape)) > 1 else [*shape, 2], [2**63], [2**32, 2**32], [2**62] * 3,
@@ -208,9 +215,11 @@ def walk(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...
 
 
 def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
     key, *rest = path
     copied = dict(tree) if isinstance(tree, dict) else list(tree)
-    copied[key] = replaced(tree[key], tuple(rest), value) if rest else value
+    copied[key] = replaced(tree[key], tuple(rest), value)
     return copied
 
 
@@ -223,9 +232,9 @@ def _leaves(label: str, base: Members, member: str) -> Iterator[Case]:
     for path, old in walk(tree):
         for name, new in LEAVES:
             if type(new) is not type(old) or new != old:
-                content = base | {member: _dumped(replaced(tree, path, new))}
+                write = with_tree(base, member, partial(replaced, tree, path, new))
                 place = ".".join(map(str, path))
-                yield Case(f"{label}: {member}: {place} = {name}", "corrupted", packed(content), may_load=True)
+                yield Case(f"{label}: {member}: {place} = {name}", "corrupted", write, may_load=True)
 
 
 def _keys(label: str, base: Members, member: str) -> Iterator[Case]:
@@ -240,8 +249,8 @@ def _keys(label: str, base: Members, member: str) -> Iterator[Case]:
             ("and more", old | {"__class__": "os:system"}),
             ("and a renamed key", {(f"{k} " if n == 0 else k): v for n, (k, v) in enumerate(old.items())} if old else {"a": 1}),
         ):  # fmt: skip
-            content = base | {member: _dumped(replaced(tree, path, new) if path else new)}
-            yield Case(f"{label}: {member}: {place} {name}", "corrupted", packed(content), may_load=True)
+            write = with_tree(base, member, partial(replaced, tree, path, new))
+            yield Case(f"{label}: {member}: {place} {name}", "corrupted", write, may_load=True)
 
 
 # -- what someone thought about ----------------------------------------------------------------------------------
@@ -395,7 +404,7 @@ def _gigantic(spec: dict[str, Any], encoders: dict[str, Any]) -> Iterator[tuple[
     """Networks and encoders that would fill the memory, with spec.json and encoders.json in agreement."""
     for field, values in {
         "members": (256, 257, 10**9), "width": (8192, 8193, 10**12), "depth": (32, 33, 10**9), "bins": (4096, 10**9),
-        "number_width": (1024, 10**9), "category_width": (1024, 10**9), "frequencies": (4096, 10**9),
+        "number_width": (1024, 10**9), "category_width": (1025, 10**9), "frequencies": (4096, 10**9),
     }.items():  # fmt: skip
         for value in values:
             yield f"{field} of {value:,}", replaced(spec, ("net", field), value), encoders

@@ -10,22 +10,32 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from limpid.bundle import format as layout
 from limpid.core.contracts import Prediction, Task
 from limpid.core.errors import BundleError, LimpidError, RequestError
-from limpid.core.files import dump_json, load_json
+from limpid.core.files import dump_json
 from limpid.core.forms import SHAPES, Shape
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
+from limpid.modalities import CATALOGUE as MODALITIES
 from limpid.planning.assemble import Assembled, build
 from limpid.planning.encoders import Encoders
 from limpid.planning.plan import Component
 from limpid.tasks import CATALOGUE as TASKS
 
 _BATCH = 4096
+_MISFITS = (
+    KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
+)  # fmt: skip
+_DTYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
+    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
+}  # fmt: skip
+_MOST_ROWS = 2**53
+_MOST_INPUTS = 1_000
 _SPEC_KEYS = {"task", "target", "net", "nets", "forms", "shapes", "rows"}
 
 
@@ -137,38 +147,37 @@ class Model:
         """
         _, members = layout.read(folder)
         where = str(folder)
-        spec = load_json(members["spec.json"], BundleError, where=f"{where}/spec.json")
-        fitted = load_json(members["encoders.json"], BundleError, where=f"{where}/encoders.json")
+        spec = layout.load_member(members["spec.json"], f"{where}/spec.json")
+        fitted = layout.load_member(members["encoders.json"], f"{where}/encoders.json")
         if not isinstance(spec, dict) or set(spec) != _SPEC_KEYS:
             raise layout.refuse("spec.json has other keys than it should", f"{where}/spec.json")
         if not isinstance(fitted, dict) or set(fitted) != {"columns", "task"}:
             raise layout.refuse("encoders.json has other keys than it should", f"{where}/encoders.json")
+        module: RequestError | None = None
         try:
             task = _load_task(spec["task"], fitted["task"])
+            targets = {n: _target(n, c) for n, c in _mapping(spec["target"]).items()}
+            rows = _count(spec["rows"])
             encoders = Encoders.from_state(fitted["columns"])
             chosen, others = _component(spec["net"]), {n: _component(c) for n, c in _mapping(spec["nets"]).items()}
-            if chosen.name == "external" and net is None:
-                raise RequestError(
-                    "this model was trained with a module of the user's own, which a bundle does not hold",
-                    where=where,
-                    expected="the module, from Python",
-                    fix="limpid.load(path, net=module)",
-                )
             shapes = {n: _shape(s) for n, s in _mapping(spec["shapes"]).items()}
-            if shapes != encoders.shapes() or spec["forms"] != encoders.inputs:
+            if len(shapes) > _MOST_INPUTS:
+                raise layout.refuse(f"{len(shapes):,} inputs are too many", where)
+            if shapes != encoders.shapes() or spec["forms"] != encoders.inputs or not targets:
                 raise layout.refuse("spec.json and encoders.json disagree", where)
+            if list(shapes) != list(encoders.inputs) or set(others) != set(list(shapes)[1:]):
+                raise layout.refuse("spec.json names other nets than there are inputs", where)
+            if chosen.name == "external" and net is None:
+                module = _module_needed(where)
+                raise module
             network = _rebuild(
                 chosen, others, shapes, encoders.inputs, task, members["weights.safetensors"], net, where
             )
-            targets = {
-                str(n): parse(ColumnSpec, _mapping(c), where=f"target {n}") for n, c in _mapping(spec["target"]).items()
-            }
-            rows = int(spec["rows"])
-        except (BundleError, RequestError):
-            raise
         except LimpidError as error:
+            if error is module or (isinstance(error, RequestError) and net is not None and error.where == "net"):
+                raise  # the user's own module is missing, or does not fit
             raise layout.refuse(error.what, where) from error
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, AssertionError) as error:
+        except _MISFITS as error:
             raise layout.refuse(f"its parts do not fit together ({type(error).__name__})", where) from error
         return cls(task, targets, encoders, network, chosen, others, rows, members["card.md"].decode(errors="replace"))
 
@@ -189,6 +198,28 @@ def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or len(value) > 10_000:
         raise layout.refuse("a part that should be a mapping is none", "spec.json")
     return value
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _MOST_ROWS:
+        raise layout.refuse("the number of training rows is none", "spec.json")
+    return value
+
+
+def _target(name: str, value: Any) -> ColumnSpec:
+    column = parse(ColumnSpec, _mapping(value), where="target")
+    if column.kind not in MODALITIES:
+        raise layout.refuse(f"the target {name!r} is of a kind that does not exist", "spec.json")
+    return column
+
+
+def _module_needed(where: str) -> RequestError:
+    return RequestError(
+        "this model was trained with a module of the user's own, which a bundle does not hold",
+        where=where,
+        expected="the module, from Python",
+        fix="limpid.load(path, net=module)",
+    )
 
 
 def _component(value: Any) -> Component:
@@ -230,31 +261,33 @@ def _rebuild(
     from safetensors.torch import load
 
     file = f"{where}/weights.safetensors"
-    try:
-        tensors = load(weights)
-    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise layout.refuse("the weights cannot be read", file) from error
+    table = layout.tensor_table(weights, file)
 
     def make() -> Assembled:
         return build(net, nets, shapes, forms, task, seed=0, module=module)
 
-    if module is not None:
+    if net.name == "external":
         network = make()
-        _check_tensors(network, tensors, file)
+        _check_table(network, table, file)
     else:
         with torch.device("meta"):
-            _check_tensors(make(), tensors, file)
+            _check_table(make(), table, file)
         network = make()
+    try:
+        tensors = load(weights)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise layout.refuse("the weights cannot be read", file) from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise layout.refuse(f"the weight {name!r} is not finite", file)
     network.load_state_dict(tensors)
     return network
 
 
-def _check_tensors(network: nn.Module, tensors: Mapping[str, Tensor], file: str) -> None:
+def _check_table(network: nn.Module, table: layout.TensorTable, file: str) -> None:
     own = network.state_dict()
-    if set(own) != set(tensors):
+    if set(own) != set(table):
         raise layout.refuse("the weights are those of another network", file)
-    for name, tensor in tensors.items():
-        if tensor.shape != own[name].shape or tensor.dtype != own[name].dtype:
-            raise layout.refuse(f"the weight {name[:100]} has another shape or type", file)
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise layout.refuse(f"the weight {name[:100]} is not finite", file)
+    for name, (dtype, shape) in table.items():
+        if shape != tuple(own[name].shape) or _DTYPES.get(dtype) != own[name].dtype:
+            raise layout.refuse(f"the weight {name!r} has another shape or type", file)

@@ -164,6 +164,10 @@ class Encoders:
                 raise
             except LimpidError as error:
                 raise _damaged(f"the encoder of {name!r}: {error.what}") from error
+            if modality.form is None or not spec.use:
+                raise _damaged(f"the encoder of {name!r} is of a column that no net reads")
+            if not isinstance(entry["state"], dict) or entry["state"].get("name") != name:
+                raise _damaged(f"the encoder of {name!r} is that of another column")
             columns[name] = spec
             fitted[name] = modality.from_state(options, entry["state"])
         return cls(columns, fitted)
