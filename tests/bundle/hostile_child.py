@@ -22,11 +22,13 @@ from typing import Any
 import hostile_bundles as hostile
 from bundle_models import SPECS, make, rows
 
+from limpid.api.figures import evaluate_table
 from limpid.bundle.model import Model
 from limpid.core.catalogue import Catalogue
 from limpid.core.errors import LimpidError
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
+from limpid.data.table import open_table
 from limpid.modalities import CATALOGUE as MODALITIES
 from limpid.nets import CATALOGUE as NETS
 from limpid.tasks import CATALOGUE as TASKS
@@ -141,6 +143,7 @@ def attempt(case: hostile.Case, folder: Path, watch: Watch, peak: Peak) -> dict[
             answer = model.predict_frame(rows(3), Repairs())[1]
             result["answer"] = f"{answer.height} rows"
             model.save(folder.with_name("saved"), version="0.1.0")
+            evaluate_table(model, open_table(rows(20)), Repairs())
         except LimpidError as error:
             result["answer"] = type(error).__name__
         except BaseException as error:

@@ -22,7 +22,7 @@ def build(**settings):
 def test_unlimited_means_the_published_size():
     plenty = Size(rows=50_000, outputs=1, task="regression", flops_per_second=1e15)
     spec, because = TabM.plan(TabM.Spec(), SHAPE, plenty)
-    assert (spec.members, spec.width, spec.depth, spec.dropout) == (32, 512, 2, 0.1)
+    assert (spec.members, spec.width, spec.depth, spec.dropout) == (32, 512, 2, 0.0)
     assert "published: 512" in because["width"]
     plain, _ = TabM.plan(TabM.Spec(numbers="plain"), SHAPE, plenty)
     assert plain.depth == 3
@@ -40,11 +40,17 @@ def test_less_time_means_a_smaller_net_and_what_the_user_set_stays():
     assert cost(1, members=32)[1].members == 32
 
 
-def test_few_rows_mean_narrow_layers_more_dropout_and_smaller_batches():
+def test_classes_get_the_published_dropout_and_values_none():
+    for task, share in (("classification", 0.1), ("regression", 0.0)):
+        spec, because = TabM.plan(TabM.Spec(), SHAPE, Size(rows=5_000, outputs=2, task=task))
+        assert spec.dropout == share
+        assert because["dropout"]
+
+
+def test_few_rows_mean_narrow_layers_and_smaller_batches():
     few, many = (Size(rows=rows, outputs=1, task="regression", flops_per_second=1e12) for rows in (900, 90_000))
     (small, _), (large, _) = TabM.plan(TabM.Spec(), SHAPE, few), TabM.plan(TabM.Spec(), SHAPE, many)
     assert small.width < large.width
-    assert small.dropout > large.dropout
     assert small.bins < large.bins
     little, much = TabM.train_defaults(small, SHAPE, few)[0], TabM.train_defaults(large, SHAPE, many)[0]
     assert little["batch"] < much["batch"]

@@ -217,7 +217,7 @@ def _read_member(folder: Path, name: str, size: int | None) -> bytes:
 
 
 def tensor_table(content: bytes, where: str) -> TensorTable:
-    """Read a safetensors header before the library does: bounded, nothing but tensors, which fill the file side by side.
+    """Read a safetensors header before the library does: bounded, and nothing but tensors that fill the file.
 
     Raises:
         BundleError: it is not such a header.

@@ -14,7 +14,7 @@ from torch import nn
 
 from limpid.bundle import format as layout
 from limpid.core.contracts import Prediction, Task
-from limpid.core.errors import BundleError, LimpidError, RequestError
+from limpid.core.errors import LimpidError, RequestError
 from limpid.core.files import dump_json
 from limpid.core.forms import SHAPES, Shape
 from limpid.core.repairs import Repairs
@@ -28,7 +28,7 @@ from limpid.tasks import CATALOGUE as TASKS
 
 _BATCH = 4096
 _MISFITS = (
-    KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
+    LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
 )  # fmt: skip
 _DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,

@@ -55,7 +55,7 @@ def parse(spec: type[S], values: Mapping[str, Any], *, where: str) -> S:
 
 
 def _translate(spec: type[Spec], problem: Any, where: str) -> RequestError:
-    # A union's error location ends in the name of the branch tried; only the leading field name means anything to users.
+    # A union's error location ends in the name of the branch tried; only the leading field name helps users.
     location = [str(p) for p in problem["loc"]]
     field = location[0] if location else ""
     path = f"{where}.{field}" if field else where
