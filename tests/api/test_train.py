@@ -198,6 +198,17 @@ def test_a_loss_of_the_users_own_is_used(table, tmp_path):
     assert seen
 
 
+def test_a_metric_of_the_users_own_judges_the_run(table, tmp_path):
+    def compute(target, prediction, weight):
+        return float((prediction.values.argmax(axis=1) != target).mean())
+
+    run = quick(table.drop("score"), "answer", tmp_path / "r", metric=limpid.Metric("mistakes", False, compute))
+    assert run.record["metric"] == "mistakes"
+    assert run.metrics["test"]["mistakes"] == pytest.approx(1 - run.metrics["test"]["accuracy"], abs=0.2)
+    assert "mistakes" in run.record["intervals"]["test"]
+    assert "log_loss" in run.metrics["test"]
+
+
 def test_rows_without_a_target_are_counted(table, tmp_path):
     holes = table.drop("score").with_columns(
         pl.when(pl.int_range(pl.len()) % 10 == 0).then(None).otherwise(pl.col("answer")).alias("answer")

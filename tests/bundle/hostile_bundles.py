@@ -146,7 +146,7 @@ def _headers(weights: bytes) -> Iterator[tuple[str, bytes]]:
         [], [0], [-1], [1, *shape], shape[::-1] if len(set(shape)) > 1 else [*shape, 2], [2**63], [2**32, 2**32], [2**62] * 3,
         [1e9], [True], None, "4", {}, [None], [1] * 100, [1] * 100_000, [2**4000],
     ):  # fmt: skip
-        yield f"shape {str(other)[:40]}", with_(first, shape=other)
+        yield f"shape {str(other)[:40]} ({len(str(other))} characters)", with_(first, shape=other)
     yield "a tensor is missing", whole({n: v for n, v in header.items() if n != last})
     more = {"dtype": "F32", "shape": [1], "data_offsets": [len(data)] * 2}
     yield "one tensor more", whole(header | {"more": more})
@@ -221,7 +221,7 @@ def replaced(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
         return value
     key, *rest = path
     copied = dict(tree) if isinstance(tree, dict) else list(tree)
-    copied[key] = replaced(tree[key], tuple(rest), value)
+    copied[key] = replaced(tree[key], tuple(rest), value) if rest else value
     return copied
 
 
@@ -285,6 +285,9 @@ def weaponised(base: Members, outside: Path) -> Iterator[Case]:
         tree = replaced(json.loads(base[ENCODERS]), ("columns", "job", "column", "kind"), elsewhere)
         content = base | {ENCODERS: _dumped(tree)}
         yield Case(f"kind of column {elsewhere!r}", "weaponised", packed(content))
+    for name, spec, encoders in _at_odds(json.loads(base[SPEC]), json.loads(base[ENCODERS])):
+        content = base | {SPEC: _dumped(spec), ENCODERS: _dumped(encoders)}
+        yield Case(f"at odds: {name}", "weaponised", packed(content))
     for name, manifest in _manifests(base):
         yield Case(f"manifest: {name}", "weaponised", lambda folder, m=manifest: put(folder, base | {MANIFEST: m}))
 
@@ -371,6 +374,39 @@ def _places(base: Members, outside: Path) -> Iterator[tuple[str, Callable[[Path]
         yield f"{name} is missing", instead(name, lambda at, copy: None)
     for name in (*MEMBERS, MANIFEST):
         yield f"a sparse {name}", instead(name, _sparse)
+
+
+def _at_odds(spec: dict[str, Any], encoders: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Parts of which each is right and which do not belong together."""
+    backwards = {k: dict(reversed(spec[k].items())) for k in ("shapes", "forms")}
+    yield "inputs in another order", spec | backwards, encoders
+    yield "no columns", spec | {"shapes": {}, "forms": {}, "nets": {}}, encoders | {"columns": {}}
+    yield "a net for no input", replaced(spec, ("nets", "other"), spec["nets"]["note"]), encoders
+    yield (
+        "a net of the user's own for a further input",
+        replaced(spec, ("nets", "note"), {"name": "external"}),
+        encoders,
+    )
+    yield "the text's net for the table", spec | {"net": spec["nets"]["note"]}, encoders
+    yield "no target", spec | {"target": {}}, encoders
+    yield "a target of a kind that is none", replaced(spec, ("target", "answer", "kind"), "kind"), encoders
+    for kind in ("key", "constant"):
+        column = {"column": {"kind": kind}, "state": {"name": "more"}}
+        yield f"a {kind} column", spec, replaced(encoders, ("columns", "more"), column)
+        bare = replaced(column, ("state",), {})
+        forms = replaced(spec, ("forms", "more"), "None")
+        shapes = replaced(forms, ("shapes", "more"), {"form": "fields"})
+        yield f"a {kind} column as an input", shapes, replaced(encoders, ("columns", "more"), bare)
+    yield "a column that is not used", spec, replaced(encoders, ("columns", "age", "column", "use"), False)
+    yield "a text by another name", spec, replaced(encoders, ("columns", "note", "state", "name"), "other")
+    yield (
+        "a regression's state",
+        spec,
+        encoders | {"task": {"names": ["answer"], "scales": [], "stretch": [], "widths": None}},
+    )
+    yield "rows that are true", spec | {"rows": True}, encoders
+    yield "rows that are a text", spec | {"rows": "60"}, encoders
+    yield "rows without end", spec | {"rows": 2**64}, encoders
 
 
 def _sparse(at: Path, copy: Path) -> None:

@@ -137,7 +137,7 @@ def attempt(case: hostile.Case, folder: Path, watch: Watch, peak: Peak) -> dict[
     seconds, growth = time.process_time() - started, peak.read(b"VmHWM:") - before
     plain = all(c.isprintable() or c == "\n" for c in detail)
     result = {"seconds": round(seconds, 3), "growth": growth, "size": size, "violations": watch.found}
-    result |= {"length": len(detail), "plain": plain, "detail": detail[:300], "answer": ""}
+    result |= {"length": len(detail), "plain": plain, "detail": detail[:1_000], "answer": ""}
     if model is not None:
         try:
             answer = model.predict_frame(rows(3), Repairs())[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from limpid.api.model import Model, load
 from limpid.bundle.model import Model as Bundle
-from limpid.core.contracts import Task
+from limpid.core.contracts import Metric, Task
 from limpid.core.errors import DataError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
@@ -103,8 +104,14 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     return Evaluation(figures(bundle.task, outputs, target, None), len(rows), repairs)
 
 
-def figures(task: Task, outputs: np.ndarray, target: np.ndarray, weight: np.ndarray | None) -> dict[str, float | None]:
-    """All metrics of a task; None where one is not defined (ROC AUC of a single class)."""
+def figures(
+    task: Task,
+    outputs: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray | None,
+    metrics: Sequence[Metric] | None = None,
+) -> dict[str, float | None]:
+    """Metrics, all of the task by default; None where one is not defined (ROC AUC of a single class)."""
     prediction = task.predict(outputs)
-    values = {m.name: float(m.compute(target, prediction, weight)) for m in task.metrics}
+    values = {m.name: float(m.compute(target, prediction, weight)) for m in metrics or task.metrics}
     return {name: value if np.isfinite(value) else None for name, value in values.items()}

@@ -18,6 +18,7 @@ from limpid.api.encode import rows_frame
 from limpid.api.figures import figures
 from limpid.api.prepare import Prepared, stage
 from limpid.bundle.model import Model as Bundle
+from limpid.core.contracts import Metric
 from limpid.core.events import Evaluated, Listener, Noted
 from limpid.core.files import replacing
 from limpid.core.run import RunFolder
@@ -57,8 +58,11 @@ def finish(
         held = {name: part for name, part in encoded.items() if name in ("valid", "test")}
         outputs = {name: bundle.raw(part.arrays) for name, part in held.items()}
         valid = held["valid"]
+        judged_by = all_metrics(prepared)
         calibration = task.calibrate(outputs["valid"], _target(valid), valid.weight)
-        metrics = {name: figures(task, outputs[name], _target(part), part.weight) for name, part in held.items()}
+        metrics = {
+            name: figures(task, outputs[name], _target(part), part.weight, judged_by) for name, part in held.items()
+        }
         for name, values in metrics.items():
             tell(Evaluated(name, plan.net.name, {k: v for k, v in values.items() if v is not None}))
         for baseline in beside:
@@ -78,6 +82,12 @@ def finish(
 
         report = write_report(folder)
     return report
+
+
+def all_metrics(prepared: Prepared) -> list[Metric]:
+    """The user's own metric first, where there is one, then the task's."""
+    own = prepared.request.metric
+    return [*([own] if own is not None else []), *prepared.draft.task.metrics]
 
 
 def _target(part: Encoded) -> np.ndarray:
@@ -101,8 +111,9 @@ def _metrics(
     task = prepared.draft.task
     part = held[judged]
     prediction = task.predict(outputs[judged])
+    judged_by = all_metrics(prepared)
     bounds = intervals.bootstrap(
-        task.metrics,
+        judged_by,
         _target(part),
         prediction,
         part.weight,
@@ -110,7 +121,7 @@ def _metrics(
         repeats=plan.evaluate.intervals,
     )
     gaps = verdict.differences(
-        task.metrics[0],
+        judged_by[0],
         _target(part),
         prediction,
         part.weight,
@@ -129,10 +140,10 @@ def _metrics(
         "metrics": metrics,
         "intervals": {judged: {name: list(low_high) for name, low_high in bounds.items()}},
         "judged": judged,
-        "metric": task.metrics[0].name,
-        "greater_is_better": task.metrics[0].greater_is_better,
+        "metric": judged_by[0].name,
+        "greater_is_better": judged_by[0].greater_is_better,
         "baselines": compared,
-        "verdict": verdict.verdict(task.metrics[0], metrics[judged], bounds, beside, part=judged, gaps=gaps),
+        "verdict": verdict.verdict(judged_by[0], metrics[judged], bounds, beside, part=judged, gaps=gaps),
         "calibration": calibration,
         "details": details.details(
             task,

@@ -211,8 +211,9 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
         machine={"key": machine_key(), "device": request.device, "seconds_expected": round(expected, 1)},
         because=because,
     )
+    tree = plan.as_dict()
     for path, reason in because.items():
-        tell(Decided(path, value_at(plan.as_dict(), path), reason))
+        tell(Decided(path, value_at(tree, path), reason))
     return plan, expected
 
 
@@ -253,9 +254,11 @@ def value_at(tree: Mapping[str, Any], path: str) -> Any:
     while rest:
         if not isinstance(node, Mapping):
             return None
-        fit = max((k for k in map(str, node) if rest == k or rest.startswith(k + ".")), key=len, default=None)
-        if fit is None:
-            return None
-        node = node[fit]
-        rest = rest[len(fit) + 1 :]
+        key = rest
+        while key not in node:
+            key, dot, _ = key.rpartition(".")
+            if not dot:
+                return None
+        node = node[key]
+        rest = rest[len(key) + 1 :]
     return node

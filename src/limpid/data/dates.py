@@ -92,8 +92,9 @@ def pattern(format: str) -> str:
     if format == "iso":
         return f"^{_ISO}$"
     pieces, seen = [], set()
-    for piece in re.findall(r"%.?|[^%]", format, flags=re.DOTALL):
-        if piece == " ":
+    # A run of blanks is one piece: " + + +" would try all ways to share out the blanks of a cell.
+    for piece in re.findall(r"%.?| +|[^%]", format, flags=re.DOTALL):
+        if piece[0] == " ":
             pieces.append(" +")
         elif piece[0] != "%":
             pieces.append(re.escape(piece))

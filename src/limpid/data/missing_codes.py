@@ -60,7 +60,8 @@ def number_codes(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def _is_code(values: np.ndarray, counts: np.ndarray, end: int, total: float) -> bool:
     value, count = float(values[end]), float(counts[end])
     rest, others = (values[1:], counts[1:]) if end == 0 else (values[:-1], counts[:-1])
-    width, gap = float(rest[-1] - rest[0]), float(abs(rest[0 if end == 0 else -1] - value))
+    first, last = float(rest[0]), float(rest[-1])
+    width, gap = last - first, abs((first if end == 0 else last) - value)
     share, usual = count / total, float(others.mean())
     if value == 0 or count < 2 or width <= 0:
         return False

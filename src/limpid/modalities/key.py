@@ -111,6 +111,8 @@ def _even(facts: ColumnFacts) -> bool:
     if not facts.quantiles or facts.minimum is None or facts.maximum is None:
         return False
     width = facts.maximum - facts.minimum
+    if width <= 0:  # different whole numbers beyond 2^53 may be one and the same float
+        return False
     return all(
         abs((q - facts.minimum) / width - share) <= 0.03 for q, share in zip(facts.quantiles, QUANTILES, strict=True)
     )

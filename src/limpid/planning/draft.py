@@ -25,10 +25,10 @@ from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.planning.columns import Columns, check_any, decide_columns, plan_options
 from limpid.planning.encoders import Encoders
-from limpid.planning.parts import Part, divide, look, with_target, without_copies
+from limpid.planning.parts import Part, divide, look, with_known_classes, with_target, without_copies
 from limpid.planning.plan import DataSpec
 from limpid.planning.settings import merge
-from limpid.planning.target import choose_task, no_target, resolve_names, target_kind
+from limpid.planning.target import check_numbers, choose_task, no_target, resolve_names, target_kind
 from limpid.tasks import CATALOGUE as TASKS
 
 FIT_ROWS = 500_000
@@ -131,12 +131,16 @@ def decide_data(
     split_spec, parts = divide(whole, specs, columns.facts, split_spec, task_name, targets, seed, because)
     if data.duplicates == "drop":
         parts["train"] = without_copies(parts["train"], specs, repairs)
+    if task_name == "regression":
+        check_numbers(parts["train"].target, parts["train"].rows, train.name)
 
     sample = _sample(parts["train"], specs, because)
     facts = {name: column_facts(sample[name], total_rows=len(parts["train"].rows)) for name in sample.columns}
     specs = _drop_constant(specs, facts, data, because)
     check_any(specs, train.name)
     fitted_task = _plan_task(task_name, settings, parts["train"], targets, facts, specs, because)
+    if task_name == "classification":
+        parts = {name: with_known_classes(part, fitted_task, repairs) for name, part in parts.items()}
     size = Size(rows=len(parts["train"].rows), outputs=fitted_task.outputs, task=task_name)
     specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size)
     because.update(reasons)

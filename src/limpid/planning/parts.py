@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from limpid.core.contracts import Task
 from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
@@ -236,12 +237,12 @@ def _stamps(column: pl.Series, spec: ColumnSpec) -> pl.Series:
 
 
 def _codes(target: pl.DataFrame, task: str) -> np.ndarray:
-    """The target as numbers: its own for regression, class codes otherwise (of the first target)."""
+    """The target as numbers: its own (floats) for regression, class codes (integers) otherwise (of the first target)."""
     column = target.to_series(0)
     if task == "regression":
         return column.cast(pl.Float64).to_numpy()
     text = column.cast(pl.String) if column.dtype != pl.List else column.cast(pl.List(pl.String)).list.join("|")
-    return text.rank("dense").cast(pl.Float64).to_numpy()
+    return text.rank("dense").cast(pl.Int64).to_numpy()
 
 
 def _time_order(
@@ -286,6 +287,32 @@ def without_copies(train: Part, specs: Mapping[str, ColumnSpec], repairs: Repair
     first = np.flatnonzero(frame.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy())
     repairs.add(train.table.name, "were copies of other training rows and were dropped", len(train.rows) - len(first))
     return train.take(first)
+
+
+def with_known_classes(part: Part, task: Task, repairs: Repairs) -> Part:
+    """The rows of a part whose class some training row has; the others, which no model could get right, are counted.
+
+    Raises:
+        DataError: no row is left.
+    """
+    usable = task.usable(task.encode(part.target, unseen="drop"))
+    if usable.all():
+        return part
+    if not usable.any():
+        raise DataError(
+            f"no {part.name} row has a class that a training row has",
+            where=f"{part.table.name}, column {part.target.columns[0]}",
+            expected="classes of several rows each",
+            fix="choose another --target, or gather more rows of each class",
+        )
+    first = int(np.flatnonzero(~usable)[0])
+    repairs.add(
+        f"{part.table.name}, {part.name} rows",
+        "have a class that no training row has and were left out",
+        int((~usable).sum()),
+        f"row {int(part.rows[first]) + 1}: {part.target.row(first)[0]}",
+    )
+    return part.take(np.flatnonzero(usable))
 
 
 def _too_few(train: Part) -> DataError:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import polars as pl
+
 from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.schema import ColumnFacts, ColumnSpec
@@ -11,10 +14,15 @@ from limpid.tasks import CATALOGUE
 
 _LIKELY_NAMES = ("target", "label", "class", "y", "outcome", "price", "value", "churn", "species", "result", "survived")
 _MOST_CLASSES = 20
+_SIZES = (1e-30, 1e30)
+_SINGLE = 2.0**-24
 
 
 def split_names(target: str | Sequence[str] | None) -> list[str]:
     """Target names from `--target a,b` or a list.
+
+    Raises:
+        RequestError: they are no names.
 
     Example:
         >>> split_names("a, b")
@@ -22,6 +30,13 @@ def split_names(target: str | Sequence[str] | None) -> list[str]:
     """
     if target is None:
         return []
+    if not isinstance(target, str) and not (isinstance(target, Sequence) and all(isinstance(t, str) for t in target)):
+        raise RequestError(
+            f"{target!r} is no column name",
+            where="--target",
+            expected="the name of a column, or a list of names",
+            fix="write the name as text; an array's columns are called column_1, column_2, ...",
+        )
     given = [target] if isinstance(target, str) else list(target)
     return list(dict.fromkeys(part.strip() for name in given for part in str(name).split(",") if part.strip()))
 
@@ -34,9 +49,9 @@ def resolve_names(target: str | Sequence[str] | None, columns: Sequence[str]) ->
     """
     if isinstance(target, str) and target in columns:
         return [target]
-    if target is not None and not isinstance(target, str) and all(t in columns for t in target):
-        return list(target)
     names = split_names(target)
+    if target is not None and not isinstance(target, str) and all(t in columns for t in target):
+        return list(dict.fromkeys(target))
     for name in names:
         if name not in columns:
             raise RequestError(
@@ -109,7 +124,7 @@ def choose_task(
     name, kind, fact = names[0], kinds[0], facts[names[0]]
     if kind == "labels":
         return "classification", "the target holds sets of labels"
-    if kind in ("category", "key", "constant") and fact.number_share < 1:
+    if kind in ("category", "constant") and fact.number_share < 1:
         return "classification", f"{name} has {fact.distinct:,} different values that are not numbers"
     if fact.number_share >= 0.95:
         whole = fact.integer_share >= 1.0
@@ -156,3 +171,44 @@ def target_kind(task: str, name: str, spec: ColumnSpec, fact: ColumnFacts) -> Co
             )
         return spec.with_(kind="number", options={"decimal": fact.decimal})
     return spec
+
+
+def check_numbers(target: pl.DataFrame, rows: np.ndarray, source: str) -> None:
+    """Refuse numeric targets that single precision cannot tell apart, or that teach nothing.
+
+    Args:
+        target: the target columns of the training rows, finite numbers.
+        rows: (n,) their row numbers in the source.
+        source: name of the table.
+
+    Raises:
+        DataError: naming the column, and the row of a number that is too large.
+    """
+    for column in target.iter_columns():
+        values = column.cast(pl.Float64).to_numpy()
+        sizes = np.abs(values)
+        largest, worst = float(sizes.max()), int(sizes.argmax())
+        where = f"{source}, column {column.name}"
+        if not values.any() or float(values.min()) == float(values.max()):
+            raise DataError(
+                f"the target {column.name!r} is {values[0]:g} in all {len(values):,} training rows",
+                where=where,
+                expected="a target that varies",
+                fix="choose another --target, or more rows",
+            )
+        if not _SIZES[0] <= largest <= _SIZES[1]:
+            raise DataError(
+                f"the target {column.name!r} is {values[worst]:g}, "
+                + ("too large to compute with" if largest > 1 else "and no row has a larger one: too small to compute with"),
+                where=f"{source}, row {int(rows[worst]) + 1}, column {column.name}",
+                expected=f"numbers between {_SIZES[0]:g} and {_SIZES[1]:g} in size",
+                fix="correct the cell, or give the column another unit",
+            )
+        if largest * _SINGLE > 0.01 * float(values.std()):
+            raise DataError(
+                f"the target {column.name!r} varies by {values.std():.3g} around {values.mean():.6g}, which single "
+                "precision cannot tell apart",
+                where=where,
+                expected="a target whose differences are not small beside its size",
+                fix="subtract a constant from the column, such as its smallest value",
+            )

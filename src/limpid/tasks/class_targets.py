@@ -431,7 +431,7 @@ def unseen_class(misfit: Misfit, classes: Sequence[str], rows: Array | None) -> 
         f"{misfit.cell[:100]!r} is no class of the training rows{several}",
         where=f"row {1 + (first if rows is None else int(rows[first]))}, column {misfit.column}",
         expected=f"one of {shown}",
-        fix=f"{did_you_mean(misfit.cell[:100], classes[:1000])} Correct the cell, or leave such rows out",
+        fix=f"correct the cell, or leave such rows out; {did_you_mean(misfit.cell[:100], classes[:1000])}",
     )
 
 
