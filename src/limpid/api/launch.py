@@ -224,8 +224,8 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     model = prepared.build()
     part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"))
     assert part.target is not None
-    batch = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in part.arrays.items()}
-    target = prepared.draft.task.prepare_target(torch.from_numpy(np.ascontiguousarray(part.target)))
+    batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
+    target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
     torch.manual_seed(derive(prepared.draft.seed, "prepare"))
     model.prepare(batch, target)
     return model
@@ -242,7 +242,7 @@ def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[st
     import torch
 
     part = train_part.take(np.arange(min(2, len(train_part))))
-    batch = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in part.arrays.items()}
+    batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     details = {}
     for name, shape in prepared.shapes.items():
         if name == "fields":

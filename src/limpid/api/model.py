@@ -29,8 +29,9 @@ class Model:
     Example:
         >>> import limpid
         >>> run = limpid.train("sample:iris", quiet=True, set={"train.epochs": 2})  # doctest: +SKIP
-        >>> run.model.predict({"sepal length (cm)": 5.1, "sepal width (cm)": 3.5,
-        ...     "petal length (cm)": 1.4, "petal width (cm)": 0.2})["prediction"]  # doctest: +SKIP
+        >>> row = {"sepal_length_cm": 5.1, "sepal_width_cm": 3.5, "petal_length_cm": 1.4, "petal_width_cm": 0.2}
+        >>> run.model.predict(row)["prediction"]  # doctest: +SKIP
+        'setosa'
     """
 
     def __init__(self, bundle: Bundle) -> None:
