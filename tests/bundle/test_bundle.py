@@ -11,6 +11,7 @@ from bundle_models import SPECS, make, rows
 from limpid.bundle.model import Model
 from limpid.core.errors import BundleError, DataError
 from limpid.core.repairs import Repairs
+from limpid.planning.encoders import Encoders
 
 
 def answers(model: Model, frame: pl.DataFrame) -> np.ndarray:
@@ -26,6 +27,20 @@ def test_a_loaded_model_answers_bit_for_bit_alike(task, net, tmp_path: Path):
     assert np.array_equal(answers(model, rows(40)), answers(loaded, rows(40)))
     assert loaded.target == model.target
     assert loaded.card == model.card
+
+
+def test_a_text_column_may_be_called_like_the_tables_input(tmp_path: Path):
+    model = make(columns=("age", "note"))
+    frame = rows().rename({"note": "fields"})
+    renamed = Encoders.fit({"age": model.encoders.columns["age"], "fields": model.encoders.columns["note"]}, frame)
+    assert renamed.inputs == {"fields": "fields", "fields (column)": "seq"}
+    assert set(renamed.encode(frame, Repairs())) == {
+        "fields.numbers",
+        "fields.missing",
+        "fields.categories",
+        "fields (column).tokens",
+    }
+    assert renamed.shapes()["fields (column)"].form == "seq"
 
 
 def test_text_alone_is_enough(tmp_path: Path):

@@ -60,7 +60,7 @@ class Encoders:
     def inputs(self) -> dict[str, str]:
         """Input name -> form: "fields" for the table's columns together, then each other column by its own name."""
         table = {FIELDS: FIELDS} if self._table else {}
-        return table | {name: str(self._fitted[name].form) for name in self._others}
+        return table | {input_of(name): str(self._fitted[name].form) for name in self._others}
 
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""
@@ -76,7 +76,7 @@ class Encoders:
                 cardinalities=tuple(c for p in fields for c in p.cardinalities),
             )
         for name in self._others:
-            shapes[name] = self._fitted[name].shape()
+            shapes[input_of(name)] = self._fitted[name].shape()
         return shapes
 
     def encode(self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA") -> Arrays:
@@ -106,7 +106,7 @@ class Encoders:
                 joined = np.concatenate(pieces, axis=1) if pieces else np.zeros((rows, 0))
                 arrays[f"{FIELDS}.{part}"] = np.ascontiguousarray(joined, dtype=_storage(part, kind))
         for name in self._others:
-            arrays.update({f"{name}.{part}": array for part, array in encoded[name].items()})
+            arrays.update({f"{input_of(name)}.{part}": array for part, array in encoded[name].items()})
         return arrays
 
     def _check_columns(self, frame: pl.DataFrame, where: str) -> None:
@@ -171,6 +171,11 @@ class Encoders:
             columns[name] = spec
             fitted[name] = modality.from_state(options, entry["state"])
         return cls(columns, fitted)
+
+
+def input_of(column: str) -> str:
+    """The name of a column's own input: the column's, unless that is the name of the table's."""
+    return f"{column} (column)" if column == FIELDS else column
 
 
 def _storage(part: str, kind: type) -> type:

@@ -199,7 +199,11 @@ def check_numbers(target: pl.DataFrame, rows: np.ndarray, source: str) -> None:
         if not _SIZES[0] <= largest <= _SIZES[1]:
             raise DataError(
                 f"the target {column.name!r} is {values[worst]:g}, "
-                + ("too large to compute with" if largest > 1 else "and no row has a larger one: too small to compute with"),
+                + (
+                    "too large to compute with"
+                    if largest > 1
+                    else "and no row has a larger one: too small to compute with"
+                ),
                 where=f"{source}, row {int(rows[worst]) + 1}, column {column.name}",
                 expected=f"numbers between {_SIZES[0]:g} and {_SIZES[1]:g} in size",
                 fix="correct the cell, or give the column another unit",
