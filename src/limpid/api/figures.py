@@ -70,6 +70,7 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
                 expected="the target column beside the inputs",
                 fix=did_you_mean(name, table.columns) + "; limpid predict needs no target",
             )
+    bundle.encoders.check_columns(table.columns, table.name)
     frame = table.read(list(bundle.target))
     has = np.ones(frame.height, dtype=bool)
     cleaned = []
@@ -92,16 +93,13 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
         bundle.task.encode(frame.select(cleaned)[rows], rows=rows)  # names the classes that the model does not know
     rows, target = rows[usable], target[usable]
     columns = list(bundle.encoders.columns)
-    missing = [c for c in columns if c not in table.columns]
-    if missing:
-        bundle.encoders.encode(table.read([]), repairs, where=table.name)  # names the missing columns
-    outputs = np.concatenate(
-        [
-            bundle.raw(bundle.encoders.encode(table.read(columns, rows=rows[n : n + _ROWS]), repairs, where=table.name))
-            for n in range(0, len(rows), _ROWS)
-        ]
-    )
-    return Evaluation(figures(bundle.task, outputs, target, None), len(rows), repairs)
+    outputs = []
+    for start in range(0, len(rows), _ROWS):
+        part = table.read(columns, rows=rows[start : start + _ROWS])
+        arrays = bundle.encoders.encode(part, repairs, where=table.name)
+        bundle.encoders.count_unknown(arrays, part, repairs)
+        outputs.append(bundle.raw(arrays))
+    return Evaluation(figures(bundle.task, np.concatenate(outputs), target, None), len(rows), repairs)
 
 
 def figures(

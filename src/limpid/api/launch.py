@@ -13,8 +13,9 @@ from limpid.api.finish import finish
 from limpid.api.prepare import Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
-from limpid.core.errors import RequestError, RunError
+from limpid.core.errors import LimpidError, RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
+from limpid.core.files import write_bytes
 from limpid.core.forms import FieldsShape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
@@ -115,6 +116,7 @@ def train(
     )
     if folder is None:
         folder = RunFolder(Path("runs") / new_name(_word(request)))
+    fresh = not (folder.path.is_dir() and any(folder.path.iterdir()))
     folder.open_new(resume=resume)
     try:
         listeners: list[Listener] = [folder.hear]
@@ -126,6 +128,11 @@ def train(
             listeners.append(listen)
         tell = broadcast(*listeners)
         _run(request, folder, tell, resume=resume)
+    except LimpidError:
+        folder.close()
+        if fresh and not folder.plan.is_file():  # a mistake leaves nothing behind, so that --out can be used again
+            shutil.rmtree(folder.path, ignore_errors=True)
+        raise
     finally:
         folder.close()
     return Run(folder.path)
@@ -175,6 +182,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
                 None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0)),
                 derive(prepared.draft.seed, "baselines"),
             )
+    earlier = folder.plan.read_bytes() if folder.plan.is_file() else None
     with stage(tell, "plan"):
         plan, expected = finish_plan(prepared, train_part, tell)
         write_plan(plan, folder.plan)
@@ -185,22 +193,27 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     left = (
         None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
     )
-    outcome = fit(
-        model,
-        prepared.draft.task,
-        train_part,
-        valid_part,
-        plan.train,
-        seed=derive(plan.seed, "training"),
-        device=request.device,
-        folder=folder.checkpoint,
-        resume=resume,
-        tell=tell,
-        deadline=left,
-        loss=request.loss,
-        metric=request.metric,
-        columns=_columns(prepared),
-    )
+    try:
+        outcome = fit(
+            model,
+            prepared.draft.task,
+            train_part,
+            valid_part,
+            plan.train,
+            seed=derive(plan.seed, "training"),
+            device=request.device,
+            folder=folder.checkpoint,
+            resume=resume,
+            tell=tell,
+            deadline=left,
+            loss=request.loss,
+            metric=request.metric,
+            columns=_columns(prepared),
+        )
+    except RunError:
+        if earlier is not None:  # the checkpoint there is of another plan: the one that it belongs to
+            write_bytes(folder.plan, earlier)
+        raise
     if outcome.stopped == "interrupted":
         raise KeyboardInterrupt
     plan = _settled(plan, outcome)

@@ -62,7 +62,8 @@ class Model:
 
         Returns:
             As many rows as came in, in their order: a frame of the library that the data came in, or a dictionary
-            for one row given as a dictionary.
+            for one row given as a dictionary. Where rows of a text file could not be read, their answers are null
+            and a column `error` says why.
 
         Raises:
             DataError: a column that the model needs is missing.
@@ -73,7 +74,7 @@ class Model:
             frame = pl.DataFrame({str(k): [v] for k, v in data.items()}, strict=False)
             _, answer = self.bundle.predict_frame(frame, self.repairs)
             return answer.row(0, named=True)
-        table = open_table(data)
+        table = open_table(data, lenient=True)
         answer = predict_table(self.bundle, table, self.repairs, keep)
         return answer.to_pandas() if _is_pandas(data) else answer
 
@@ -131,6 +132,7 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
         RequestError: a column to keep does not exist.
         DataError: a column that the model needs is missing.
     """
+    keep = list(dict.fromkeys([keep] if isinstance(keep, str) else keep))
     for name in keep:
         if name not in table.columns:
             raise RequestError(
@@ -139,13 +141,13 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
                 expected=f"one of its {len(table.columns)} columns",
                 fix=did_you_mean(name, table.columns),
             )
+    bundle.encoders.check_columns(table.columns, table.name)
     repairs.merge(table.repairs)
     answers = []
     needed = [n for n in table.columns if n in bundle.encoders.columns or n in keep]
     for frame in table.chunks(needed, _ROWS):
         _, answer = bundle.predict_frame(frame, repairs, where=table.name)
-        kept = frame.select(keep)
-        answers.append(pl.concat([kept, _apart(answer, keep)], how="horizontal") if keep else answer)
+        answers.append(pl.concat([frame.select(keep), _apart(answer, keep)], how="horizontal"))
     if not answers:
         raise DataError(
             "there are no rows to predict",
@@ -153,17 +155,39 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
             expected="at least one row",
             fix="check that this is the right file",
         )
-    return pl.concat(answers)
+    whole = pl.concat(answers)
+    return _without_answers(whole, table, repairs, keep) if table.unreadable else whole
 
 
-def _apart(answer: pl.DataFrame, keep: Sequence[str]) -> pl.DataFrame:
-    """Answer columns whose names do not clash with kept ones."""
-    return answer.rename({c: f"{c}_model" for c in answer.columns if c in keep})
+def _without_answers(answers: pl.DataFrame, table: Table, repairs: Repairs, keep: Sequence[str]) -> pl.DataFrame:
+    """The answers with nothing in the rows that could not be read but the reason, in a further column `error`."""
+    reasons = [table.unreadable.get(row) for row in range(answers.height)]
+    error = pl.Series("error", reasons, dtype=pl.String)
+    first = next(iter(table.unreadable.values()))
+    repairs.add(table.name, "rows could not be read; column 'error' says why", len(table.unreadable), first)
+    # Typed sources have no such rows, so all kept cells of these rows are null already.
+    emptied = answers.select(pl.when(error.is_null()).then(pl.col(c)).alias(c) for c in answers.columns)
+    return pl.concat([emptied, _apart(error.to_frame(), answers.columns)], how="horizontal")
+
+
+def _apart(answer: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
+    """Answer columns whose names do not clash with others."""
+    taken = set(others)
+    names = {}
+    for column in answer.columns:
+        name = column
+        while name in taken:
+            name += "_model"
+        taken.add(name)
+        names[column] = name
+    return answer.rename(names)
 
 
 def _raw(bundle: Bundle, table: Table, repairs: Repairs) -> Any:
     import numpy as np
 
+    bundle.encoders.check_columns(table.columns, table.name)
+    repairs.merge(table.repairs)
     needed = [n for n in table.columns if n in bundle.encoders.columns]
     return np.concatenate(
         [bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name)) for frame in table.chunks(needed, _ROWS)]

@@ -61,6 +61,7 @@ def predict(
     path = None if out is None else Path(out)
     if path is not None:
         check_suffix(path)
+        _check_apart(path, data)
     model = run if isinstance(run, Model) else load(run, net=net)
     frame = model.predict(data, keep=keep)
     if path is not None:
@@ -75,12 +76,31 @@ def check_suffix(path: Path) -> None:
     Raises:
         RequestError: it does not.
     """
+    if "\0" in str(path):
+        raise RequestError(
+            "the path holds a NUL", where="--out", expected="a path of a file to write", fix="use --out answers.csv"
+        )
     if path.suffix.casefold() not in _WRITERS:
         raise RequestError(
             f"{path.suffix or 'a name without a suffix'!r} names no format",
             where=f"--out {path}",
             expected=f"a file name that ends in {', '.join(_WRITERS)}",
             fix=did_you_mean(path.suffix or ".csv", list(_WRITERS)),
+        )
+
+
+def _check_apart(path: Path, data: Any) -> None:
+    """Refuse to write the answers over the data.
+
+    Raises:
+        RequestError: they are one file.
+    """
+    if isinstance(data, (str, Path)) and path.exists() and Path(data).exists() and path.samefile(data):
+        raise RequestError(
+            "the answers would be written over the data",
+            where=f"--out {path}",
+            expected="a file of its own for the answers",
+            fix=f"use --out {path.with_name(f'{path.stem}-predictions{path.suffix}')}, with --keep for columns of DATA",
         )
 
 

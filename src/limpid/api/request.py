@@ -84,10 +84,6 @@ def read_request(
         settings = read_recipe(folder.plan)
         replay = True
     asked = parse_sets(sets)
-    if isinstance(asked.get("net"), str):
-        asked["net"] = {"name": asked["net"]}
-    if isinstance(settings.get("net"), str):
-        settings["net"] = {"name": settings["net"]}
     module = None
     if isinstance(net, str):
         asked = merge(asked, {"net": {"name": net}})
@@ -119,7 +115,7 @@ def read_request(
         target=target,
         task=task,
         module=module,
-        seed=seed if seed is not None else _whole(settings.get("seed", 0)),
+        seed=_whole(seed if seed is not None else settings.get("seed", 0)),
         device=choose_device(device),
         clock=Clock(time.monotonic() if started is None else started, seconds(budget)),
         replay=replay,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from limpid.bundle import format as layout
+from limpid.bundle.bounded import Bounded, TooLarge
 from limpid.core.contracts import Prediction, Task
 from limpid.core.errors import LimpidError, RequestError
 from limpid.core.files import dump_json
@@ -90,7 +92,9 @@ class Model:
         Raises:
             DataError: the rows lack a column that the model needs.
         """
-        prediction = self.task.predict(self.raw(self.encoders.encode(frame, repairs, where=where)))
+        arrays = self.encoders.encode(frame, repairs, where=where)
+        self.encoders.count_unknown(arrays, frame, repairs)
+        prediction = self.task.predict(self.raw(arrays))
         return prediction, self.task.decode(prediction)
 
     # -- saving and loading -------------------------------------------------------------------------------------
@@ -253,9 +257,9 @@ def _rebuild(
     module: Any,
     where: str,
 ) -> Assembled:
-    """Build the network without memory, compare every name, shape and type with the weights, and only then build it.
+    """Build the network and compare every name, shape and type with the weights before these are put in.
 
-    A spec that asks for a gigantic network therefore costs nothing: its shapes do not match the weights at hand.
+    A spec that asks for a gigantic network is stopped before torch makes room for it.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -268,11 +272,13 @@ def _rebuild(
 
     if net.name == "external":
         network = make()
-        _check_table(network, table, file)
     else:
-        with torch.device("meta"):
-            _check_table(make(), table, file)
-        network = make()
+        try:
+            with Bounded(sum(math.prod(shape) for _, shape in table.values())):
+                network = make()
+        except TooLarge as error:
+            raise layout.refuse("the weights are those of another, smaller network", file) from error
+    _check_table(network, table, file)
     try:
         tensors = load(weights)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:

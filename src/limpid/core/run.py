@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import secrets
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -103,21 +105,25 @@ class RunFolder:
         Raises:
             RunError: the folder holds something and `resume` is false, or another process is at work in it.
         """
-        if self.path.exists() and not self.path.is_dir():
+        if "\0" in str(self.path):
+            raise RunError(
+                "the path holds a NUL", where="--out", expected="a path of a folder", fix="choose another --out"
+            )
+        if os.path.lexists(self.path) and not self.path.is_dir():
             raise RunError(
                 f"{self.path.name} is a file",
                 where=f"--out {self.path}",
                 expected="a folder that is new or empty",
                 fix="choose another --out",
             )
-        if not resume and self.path.is_dir() and any(self.path.iterdir()):
-            raise RunError(
-                "the run folder is not empty",
-                where=f"--out {self.path}",
-                expected="a folder that is new or empty",
-                fix="choose another --out, or add --resume to go on with the run that is there",
-            )
         try:
+            if not resume and os.path.isdir(self.path) and os.listdir(self.path):
+                raise RunError(
+                    "the run folder is not empty",
+                    where=f"--out {self.path}",
+                    expected="a folder that is new or empty",
+                    fix="choose another --out, or add --resume to go on with the run that is there",
+                )
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
         except OSError as error:
@@ -151,9 +157,7 @@ class RunFolder:
 
     def close(self) -> None:
         """Let go of the folder."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        self._drop_events()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -164,14 +168,28 @@ class RunFolder:
         A kill in the middle of a line leaves a torn one; it is closed with a line break before the next is written,
         and `read_events` passes over it.
         """
-        if self._events is None:
-            torn = self.events.exists() and self.events.stat().st_size > 0 and not _ends_line(self.events)
-            self._events = self.events.open("a", encoding="utf-8", newline="\n")
-            if torn:
-                self._events.write("\n")
-        content = json.dumps(event.as_dict(), ensure_ascii=False, default=str)
-        self._events.write(content.replace("NaN", "null").replace("Infinity", "null") + "\n")
-        self._events.flush()
+        try:
+            if self._events is None:
+                torn = self.events.exists() and self.events.stat().st_size > 0 and not _ends_line(self.events)
+                self._events = self.events.open("a", encoding="utf-8", newline="\n")
+                if torn:
+                    self._events.write("\n")
+            self._events.write(json.dumps(_finite(event.as_dict()), ensure_ascii=False, default=str) + "\n")
+            self._events.flush()
+        except OSError as error:
+            self._drop_events()
+            raise RunError(
+                f"{self.events.name} could not be written: {error.strerror or error}",
+                where=str(self.events),
+                expected="a folder that can be written, with room on its disk",
+                fix="free some room and go on with --resume, or choose another folder with --out",
+            ) from error
+
+    def _drop_events(self) -> None:
+        events, self._events = self._events, None
+        if events is not None:
+            with suppress(OSError):  # what a full disk did not take is tried again here, in vain
+                events.close()
 
     def read_events(self) -> Iterator[dict[str, Any]]:
         """The events so far, oldest first."""
@@ -197,6 +215,15 @@ class RunFolder:
             RunError: the file is missing or damaged.
         """
         return load_json(read_bounded(path, _LIMIT, RunError, noun=path.name), RunError, where=str(path))
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON has no words for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _ends_line(path: Path) -> bool:

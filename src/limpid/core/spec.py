@@ -7,7 +7,7 @@ its unit, from which help, docs and error messages are made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -50,14 +50,17 @@ def parse(spec: type[S], values: Mapping[str, Any], *, where: str) -> S:
     try:
         return spec.model_validate(dict(values))
     except ValidationError as error:
-        raise_together([_translate(spec, problem, where) for problem in error.errors()])
+        fields: dict[str, list[Any]] = {}
+        for problem in error.errors():
+            # A union's error location ends in the name of the branch tried; only the leading field name helps users.
+            fields.setdefault(str(problem["loc"][0]) if problem["loc"] else "", []).append(problem)
+        raise_together([_translate(spec, field, problems, where) for field, problems in fields.items()])
         raise AssertionError("a validation error without errors") from error
 
 
-def _translate(spec: type[Spec], problem: Any, where: str) -> RequestError:
-    # A union's error location ends in the name of the branch tried; only the leading field name helps users.
-    location = [str(p) for p in problem["loc"]]
-    field = location[0] if location else ""
+def _translate(spec: type[Spec], field: str, problems: Sequence[Any], where: str) -> RequestError:
+    # Of the branches of a union, those that are fixed words say no more than what is expected does.
+    problem = min(problems, key=lambda p: p["type"] == "literal_error")
     path = f"{where}.{field}" if field else where
     if problem["type"] == "extra_forbidden":
         known = list(spec.model_fields)
@@ -69,12 +72,22 @@ def _translate(spec: type[Spec], problem: Any, where: str) -> RequestError:
         )
     info = spec.model_fields.get(field)
     meaning = f" ({info.description})" if info is not None and info.description else ""
+    expected = "a valid value" if info is None else _readable(info.annotation) + _bounds(info.metadata)
+    reason = problem["msg"].removeprefix("Value error, ")
     return RequestError(
-        f"{path} cannot be {problem.get('input')!r}: {problem['msg'][:1].lower()}{problem['msg'][1:]}",
+        f"{path} cannot be {str(repr(problem.get('input')))[:200]}"
+        + ("" if problem["type"] == "literal_error" else f": {reason[:1].lower()}{reason[1:]}"),
         where=path,
-        expected=f"{_readable(info.annotation) if info is not None else 'a valid value'}{meaning}",
+        expected=f"{expected}{meaning}",
         fix=f"pass --set {path}=VALUE with such a value, or leave it out for the default",
     )
+
+
+def _bounds(metadata: Sequence[Any]) -> str:
+    """The limits of a number as a person would say them."""
+    words = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [f"{text} {getattr(m, name):g}" for m in metadata for name, text in words.items() if hasattr(m, name)]
+    return " " + " and ".join(found) if found else ""
 
 
 def _readable(annotation: Any) -> str:
@@ -87,6 +100,8 @@ def _readable(annotation: Any) -> str:
     if annotation in names:
         return names[annotation]
     inner = get_args(annotation)
+    if hasattr(annotation, "__metadata__"):
+        return _readable(inner[0]) + "".join(_bounds(getattr(field, "metadata", ())) for field in inner[1:])
     origin = getattr(annotation, "__origin__", None)
     if origin in (tuple, list):
         kinds = [a for a in inner if a is not Ellipsis]

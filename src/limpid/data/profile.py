@@ -150,7 +150,8 @@ def _numbers(known: npt.NDArray[np.float64], kind: str) -> dict[str, Any]:
     if known.size == 0:
         return {"histogram": None, "outliers": 0}
     ordered = np.sort(known)
-    quantiles = np.quantile(ordered, QUANTILES)
+    part = 0.5 if max(-ordered[0], ordered[-1]) > 1e300 else 1.0  # differences of larger numbers would overflow
+    quantiles = np.quantile(ordered * part, QUANTILES) / part
     low, high = _fences(quantiles)
     histogram = _histogram(ordered, quantiles)
     mean = float(np.mean(known / known.size, dtype=np.longdouble) * known.size)

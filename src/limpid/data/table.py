@@ -55,6 +55,7 @@ def open_table(
     *,
     what: str = "DATA",
     header: bool | None = None,
+    lenient: bool = False,
 ) -> Table:
     """Open what a person calls their data as one table.
 
@@ -66,6 +67,8 @@ def open_table(
             pandas frame, an array of two dimensions, or a mapping of columns.
         what: the option that it was given for, for the messages.
         header: for text tables, whether the first row holds the names; found out by default.
+        lenient: for text tables, whether a row that cannot be read keeps its place as a row of nulls, with the reason
+            in the table's `unreadable`, rather than being an error.
 
     Raises:
         DataError: for data that cannot be read, naming file, line and column.
@@ -92,23 +95,23 @@ def open_table(
         text = os.fsdecode(text)
     if text.startswith("sample:"):
         return open_sample(text.removeprefix("sample:"), what)
-    return _open_path(text, what, header)
+    return _open_path(text, what, header, lenient)
 
 
-def _open_path(text: str, what: str, header: bool | None) -> Table:
+def _open_path(text: str, what: str, header: bool | None, lenient: bool) -> Table:
     if not text or "\0" in text:
         raise DataError("the path is empty or holds a NUL", where=what, expected="a path", fix=f"name the {what}")
     room = Room()
     path = Path(text).expanduser()
     if _exists(path):
         if path.is_dir():
-            return _open_folder(path, text, what, room, header)
-        return _open_file(path, None, text, what, room, header)
+            return _open_folder(path, text, what, room, header, lenient)
+        return _open_file(path, None, text, what, room, header, lenient)
     before, colons, table = text.partition("::")
     if colons and _exists(Path(before).expanduser()):
-        return _open_file(Path(before).expanduser(), table, text, what, room, header)
+        return _open_file(Path(before).expanduser(), table, text, what, room, header, lenient)
     if is_pattern(text):
-        return _open_several(matching(str(path), what), text, what, room, header, [])
+        return _open_several(matching(str(path), what), text, what, room, header, [], lenient)
     if re.match(r"[a-z][a-z0-9+]*://", text):
         raise DataError(
             "this is an address, and limpid fetches nothing",
@@ -140,13 +143,15 @@ def _neighbour(path: Path) -> str:
     return near if near.startswith("did") else "check the path"
 
 
-def _open_folder(path: Path, text: str, what: str, room: Room, header: bool | None) -> Table:
+def _open_folder(path: Path, text: str, what: str, room: Room, header: bool | None, lenient: bool) -> Table:
     files, others = inside(path, SUFFIXES, what)
     notes = [f"{others} entries of the folder that are no tables were passed over"] if others else []
-    return _open_several(files, text, what, room, header, notes)
+    return _open_several(files, text, what, room, header, notes, lenient)
 
 
-def _open_several(files: list[Path], text: str, what: str, room: Room, header: bool | None, notes: list[str]) -> Table:
+def _open_several(
+    files: list[Path], text: str, what: str, room: Room, header: bool | None, notes: list[str], lenient: bool
+) -> Table:
     tables: list[Table] = []
     kinds: dict[str, Path] = {}
     for file in files:
@@ -161,7 +166,7 @@ def _open_several(files: list[Path], text: str, what: str, room: Room, header: b
                 fix=f'name one kind with a pattern in quotes, such as "{first.parent / ("*" + first.suffix)}"',
             )
     for file in files:
-        tables.append(_open_file(file, None, str(file), what, room, header))
+        tables.append(_open_file(file, None, str(file), what, room, header, lenient))
         # The first file decides, so that a later one whose rows look like names is read the same way.
         if header is None and tables[0].notes and "delimited text" in kinds:
             header = not any(n.startswith("no header") for n in tables[0].notes)
@@ -170,7 +175,9 @@ def _open_several(files: list[Path], text: str, what: str, room: Room, header: b
     return SeveralTable(text, tables, Repairs(), [f"{len(tables)} files", *notes])
 
 
-def _open_file(path: Path, table: str | None, text: str, what: str, room: Room, header: bool | None) -> Table:
+def _open_file(
+    path: Path, table: str | None, text: str, what: str, room: Room, header: bool | None, lenient: bool
+) -> Table:
     check_file(path, what)
     kind = _kind(path, what)
     if table is not None and kind != "SQLite":
@@ -189,8 +196,8 @@ def _open_file(path: Path, table: str | None, text: str, what: str, room: Room, 
     if kind == "SQLite":
         return open_sqlite(path, table or None, text, room)
     if kind == "JSON lines":
-        return open_jsonlines(path, text, room)
-    return open_delimited(path, text, room, header=header)
+        return open_jsonlines(path, text, room, lenient=lenient)
+    return open_delimited(path, text, room, header=header, lenient=lenient)
 
 
 def _kind(path: Path, what: str) -> str:

@@ -101,7 +101,7 @@ def _word(value: Any, name: str) -> dict[str, Any]:
     if value is None:
         return {}
     word = {"kind": value} if isinstance(value, str) else value
-    if not isinstance(word, Mapping):
+    if not isinstance(word, Mapping) or not isinstance(word.get("options") or {}, Mapping):
         raise RequestError(
             f"data.columns.{name} cannot be {value!r}",
             where=f"data.columns.{name}",
@@ -128,6 +128,13 @@ def _lay(word: Mapping[str, Any], kind: str, found: Recognition, facts: ColumnFa
     values["options"] = {**options, **dict(word.get("options") or {})}
     if isinstance(values["missing"], str):
         values["missing"] = (values["missing"],)
+    if not isinstance(values["missing"], (list, tuple)):
+        raise RequestError(
+            f"data.columns.{facts.name}.missing cannot be {str(values['missing'])[:100]!r}",
+            where=f"data.columns.{facts.name}.missing",
+            expected="a list of texts that stand for a missing value",
+            fix=f"for example --set data.columns.{facts.name}.missing='[\"-999\"]'",
+        )
     values["missing"] = tuple(str(m) for m in values["missing"])
     return parse(ColumnSpec, values, where=f"data.columns.{facts.name}")
 

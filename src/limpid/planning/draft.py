@@ -25,7 +25,7 @@ from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.planning.columns import Columns, check_any, decide_columns, plan_options
 from limpid.planning.encoders import Encoders
-from limpid.planning.parts import Part, divide, look, with_known_classes, with_target, without_copies
+from limpid.planning.parts import Part, check_weights, divide, look, with_known_classes, with_target, without_copies
 from limpid.planning.plan import DataSpec
 from limpid.planning.settings import merge
 from limpid.planning.target import check_numbers, choose_task, no_target, resolve_names, target_kind
@@ -104,7 +104,9 @@ def decide_data(
                 fix=did_you_mean(name, frame.columns),
             )
     targets = resolve_names(target if target is not None else list(data.target) or None, frame.columns)
-    keep = [n for n in (*targets, data.weight, split_spec.group, split_spec.time) if n is not None]
+    roles = {"data.weight": data.weight, "split.group": split_spec.group, "split.time": split_spec.time}
+    _check_roles(roles, targets)
+    keep = [n for n in (*targets, *roles.values()) if n is not None]
     columns = decide_columns(
         frame, dict((settings.get("data") or {}).get("columns") or {}), total_rows=train.rows, keep=keep, drop=data.drop
     )
@@ -131,6 +133,8 @@ def decide_data(
     split_spec, parts = divide(whole, specs, columns.facts, split_spec, task_name, targets, seed, because)
     if data.duplicates == "drop":
         parts["train"] = without_copies(parts["train"], specs, repairs)
+    for part in parts.values():
+        check_weights(part)
     if task_name == "regression":
         check_numbers(parts["train"].target, parts["train"].rows, train.name)
 
@@ -172,6 +176,17 @@ def _set_aside(specs: dict[str, ColumnSpec], because: dict[str, str], name: str 
     if name is not None:
         specs[name] = specs[name].with_(use=False)
         because[f"data.columns.{name}.use"] = reason
+
+
+def _check_roles(roles: Mapping[str, str | None], targets: Sequence[str]) -> None:
+    for field_name, name in roles.items():
+        if name in targets:
+            raise RequestError(
+                f"{name!r} is the target and cannot be {field_name} too",
+                where=field_name,
+                expected="another column than the target",
+                fix=f"leave {field_name} out, or name another column",
+            )
 
 
 def _sample(train: Part, specs: Mapping[str, ColumnSpec], because: dict[str, str]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
@@ -16,6 +16,7 @@ from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import parse
 from limpid.data.cleaning import clean
+from limpid.data.vocabulary import OTHER
 from limpid.modalities import CATALOGUE
 
 Arrays = dict[str, np.ndarray]
@@ -93,7 +94,7 @@ class Encoders:
         Raises:
             DataError: a column that the model needs is missing, or holds something else altogether.
         """
-        self._check_columns(frame, where)
+        self.check_columns(frame.columns, where)
         rows = frame.height
         encoded = {
             name: encoder.encode(clean(frame[name], self.columns[name]), repairs)
@@ -109,11 +110,33 @@ class Encoders:
             arrays.update({f"{input_of(name)}.{part}": array for part, array in encoded[name].items()})
         return arrays
 
-    def _check_columns(self, frame: pl.DataFrame, where: str) -> None:
-        absent = [name for name in self._fitted if name not in frame.columns]
+    def count_unknown(self, arrays: Mapping[str, np.ndarray], frame: pl.DataFrame, repairs: Repairs) -> None:
+        """Count cells of categories that no training row had, or too few: the model takes them all as one value.
+
+        Args:
+            arrays: what `encode` gave for the frame.
+            frame: the raw rows.
+            repairs: tally to add to.
+        """
+        shape = self.shapes().get(FIELDS)
+        if not isinstance(shape, FieldsShape):
+            return
+        other = arrays[f"{FIELDS}.categories"] == OTHER
+        for place, name in enumerate(shape.categories):
+            if name in frame.columns and (rows := np.flatnonzero(other[:, place])).size:
+                what = "hold a value that training rows had never or too seldom, taken as 'other'"
+                repairs.add(name, what, len(rows), frame[name][int(rows[0])])
+
+    def check_columns(self, columns: Sequence[str], where: str) -> None:
+        """Refuse data that lack columns of the model.
+
+        Raises:
+            DataError: naming them, and columns of the data with a similar name.
+        """
+        absent = [name for name in self._fitted if name not in columns]
         if not absent:
             return
-        hints = [f"{near!r} looks like {name!r}" for name in absent if (near := nearest(name, frame.columns))]
+        hints = [f"{near!r} looks like {name!r}" for name in absent if (near := nearest(name, columns))]
         raise DataError(
             f"{'columns are' if len(absent) > 1 else 'a column is'} missing: {', '.join(map(repr, absent[:10]))}"
             + (f" and {len(absent) - 10} more" if len(absent) > 10 else ""),

@@ -34,7 +34,7 @@ def read_nets(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[st
         value = {"name": value}
     for key, entry in value.items():
         if key in inputs and key != main:
-            asked[key] = {"name": entry} if isinstance(entry, str) else dict(entry)
+            asked[key] = _asked(entry, f"net.{key}")
         else:
             asked[main][key] = entry
     for key, entry in (settings.get("nets") or {}).items():
@@ -45,8 +45,21 @@ def read_nets(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[st
                 expected=f"one of {', '.join(inputs)}",
                 fix=did_you_mean(key, list(inputs)),
             )
-        asked[key] = {**asked[key], **({"name": entry} if isinstance(entry, str) else dict(entry))}
+        asked[key] = {**asked[key], **_asked(entry, f"nets.{key}")}
     return asked
+
+
+def _asked(entry: Any, where: str) -> dict[str, Any]:
+    if isinstance(entry, str):
+        return {"name": entry}
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("name", ""), str):
+        raise RequestError(
+            f"{where} cannot be {str(entry)[:100]!r}",
+            where=where,
+            expected="the name of a net, or a mapping with its name and settings",
+            fix=f"for example --set {where}=bag",
+        )
+    return dict(entry)
 
 
 def plan_nets(

@@ -151,13 +151,32 @@ def weight_values(column: pl.Series, spec: ColumnSpec, source: str) -> np.ndarra
             fix="fill the gaps (1 is neutral) or leave data.weight out",
         )
     if not weights.any():
+        raise _no_weight("all sample weights are zero", f"{source}, column {column.name}")
+    if not 1e-30 <= weights.max() <= 1e30:
         raise DataError(
-            "all sample weights are zero",
-            where=f"{source}, column {column.name}",
-            expected="some weights above 0",
-            fix="leave data.weight out",
+            f"the largest sample weight is {weights.max():g}",
+            where=f"{source}, row {int(weights.argmax()) + 1}, column {column.name}",
+            expected="a largest weight between 1e-30 and 1e30",
+            fix="scale the weights; only their ratios matter",
         )
     return weights
+
+
+def check_weights(part: Part) -> None:
+    """Refuse a part in which no row counts.
+
+    Raises:
+        DataError: all its weights are zero.
+    """
+    if part.weight is not None and not part.weight.any():
+        raise _no_weight(f"all sample weights of the {part.name} rows are zero", part.table.name)
+
+
+def _no_weight(what: str, where: str) -> DataError:
+    """The error for rows of which none counts."""
+    return DataError(
+        what, where=where, expected="some weights above 0 in each part", fix="leave data.weight out, or mend the column"
+    )
 
 
 def divide(
@@ -237,7 +256,7 @@ def _stamps(column: pl.Series, spec: ColumnSpec) -> pl.Series:
 
 
 def _codes(target: pl.DataFrame, task: str) -> np.ndarray:
-    """The target as numbers: its own (floats) for regression, class codes (integers) otherwise (of the first target)."""
+    """The target as numbers: its own (floats) for regression, otherwise class codes (integers) of the first target."""
     column = target.to_series(0)
     if task == "regression":
         return column.cast(pl.Float64).to_numpy()

@@ -14,9 +14,8 @@ from limpid.core.files import write_text
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
 from limpid.data.split import SplitSpec
+from limpid.planning.settings import FORMAT
 from limpid.planning.train_spec import TrainSpec
-
-FORMAT = 1
 
 
 class DataSpec(Spec):

@@ -12,18 +12,25 @@ from limpid.core.errors import RequestError
 from limpid.core.files import read_bounded
 from limpid.core.names import did_you_mean
 
+FORMAT = 1
 SECTIONS = ("seed", "data", "split", "task", "net", "nets", "train", "evaluate")
 _RECIPE_LIMIT = 8 << 20
 _MAX_DEPTH = 20
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that also refuses aliases, which can blow a small file up to any size."""
+    """Safe YAML that also refuses aliases, which can blow a small file up to any size, and a key that stands twice."""
 
     def compose_node(self, parent: Any, index: int) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases are not allowed")
         return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        result = super().construct_mapping(node, deep=deep)
+        if len(result) != len(node.value):
+            raise yaml.YAMLError("a key stands twice in one mapping")
+        return result
 
 
 def parse_yaml(text: str, *, where: str) -> Any:
@@ -85,7 +92,45 @@ def read_recipe(path: Path) -> dict[str, Any]:
                 expected=f"sections {', '.join(SECTIONS)}",
                 fix=did_you_mean(str(key), SECTIONS),
             )
-    return tree
+    if tree.get("format", FORMAT) != FORMAT:
+        raise RequestError(
+            f"the recipe has format {str(tree['format'])[:100]!r}",
+            where=str(path),
+            expected=f"format {FORMAT}",
+            fix="make the plan anew with limpid plan",
+        )
+    return _checked(tree, str(path))
+
+
+def _checked(tree: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The tree with a mapping in each section; a bare word for a net or a task is its name.
+
+    Raises:
+        RequestError: a section holds something else.
+    """
+    result = {key: value for key, value in tree.items() if value is not None}
+    for name in ("net", "task"):
+        if isinstance(result.get(name), str):
+            result[name] = {"name": result[name]}
+    for name in (*SECTIONS[1:], "because"):
+        _need(result.get(name, {}), Mapping, name, where, "a mapping of settings to values")
+    for name in ("net", "task"):
+        _need(result.get(name, {}).get("name", ""), str, f"{name}.name", where, "a name")
+    for name, inner in (("data.columns", result.get("data", {}).get("columns")), ("nets", result.get("nets"))):
+        _need({} if inner is None else inner, Mapping, name, where, "a mapping with an entry for each column")
+    target = result.get("data", {}).get("target")
+    _need([] if target is None else target, str | list | tuple, "data.target", where, "a column, or a list of them")
+    return result
+
+
+def _need(value: Any, kind: Any, path: str, where: str, expected: str) -> None:
+    if not isinstance(value, kind):
+        raise RequestError(
+            f"{path} cannot be {str(value)[:100]!r}",
+            where=f"{where}: {path}",
+            expected=expected,
+            fix="start from the plan.yaml that limpid plan prints",
+        )
 
 
 def parse_sets(sets: Mapping[str, Any] | Iterable[str] | None) -> dict[str, Any]:
@@ -105,8 +150,8 @@ def parse_sets(sets: Mapping[str, Any] | Iterable[str] | None) -> dict[str, Any]
         pairs = [(str(k), v) for k, v in sets.items()]
     else:
         pairs = []
-        for item in sets:
-            path, equals, value = item.partition("=")
+        for item in [sets] if isinstance(sets, str) else sets:
+            path, equals, value = str(item).partition("=")
             if not equals or not path.strip():
                 raise RequestError(
                     f"{item!r} is not PATH=VALUE",
@@ -116,8 +161,8 @@ def parse_sets(sets: Mapping[str, Any] | Iterable[str] | None) -> dict[str, Any]
                 )
             pairs.append((path.strip(), parse_yaml(value, where=f"--set {item}")))
     for path, value in pairs:
-        put(tree, split_path(path), value, where=f"--set {path}")
-    return tree
+        put(tree, split_path(path) or [""], value, where=f"--set {path}")
+    return _checked(tree, "--set")
 
 
 def split_path(path: str) -> list[str]:

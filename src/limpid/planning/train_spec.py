@@ -80,7 +80,9 @@ class TrainSpec(Spec):
     precision: Auto | Literal["fp32", "bf16"] = Field(
         default=AUTO, description="arithmetic of the forward pass; weights are always kept in fp32"
     )
-    threads: Auto | Count = Field(default=AUTO, description="processor threads; another number gives other last bits")
+    threads: Auto | Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=AUTO, description="processor threads; another number gives other last bits"
+    )
     checkpoint_seconds: NotNegative = Field(
         default=30.0, description="time between checkpoints in seconds; has no influence on the weights"
     )

@@ -31,6 +31,10 @@ class Table(ABC):
         rows: how many rows there are.
         repairs: what was mended while reading.
         notes: what was found out about how the table is written, one sentence each.
+
+    Attributes:
+        unreadable: row number -> why that row could not be read; its cells are null. Empty unless the table was opened
+            leniently, since a row that cannot be read is an error otherwise.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Table(ABC):
         self.rows = rows
         self.repairs = repairs
         self.notes = tuple(notes)
+        self.unreadable: dict[int, str] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, rows={self.rows}, columns={len(self.columns)})"

@@ -8,7 +8,7 @@ one, or refused with their line. So the fast parser only sees text on which all 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,10 +26,11 @@ RECORD_BYTES = 32 << 20
 COLUMNS = 100_000
 _BEGINNING = 1 << 20
 _SHOWN = 5
+_HOLE = "\0"  # begins the first cell of a row that cannot be read; no cell of a file holds a NUL any more
 _NOTHING = "\x1f"  # the unit separator stands in for "no delimiter", since polars wants one
 
 
-def open_delimited(path: Path, name: str, room: Room, *, header: bool | None = None) -> Table:
+def open_delimited(path: Path, name: str, room: Room, *, header: bool | None = None, lenient: bool = False) -> Table:
     """Read a text table; one that is large is read into the cache folder, once.
 
     Args:
@@ -37,18 +38,22 @@ def open_delimited(path: Path, name: str, room: Room, *, header: bool | None = N
         name: what messages call it.
         room: what may stay in memory.
         header: whether the first row holds names, where the user says so.
+        lenient: whether a row that cannot be read keeps its place as a row of nulls, with the reason in `unreadable`.
 
     Raises:
         DataError: naming file and line.
     """
     key = key_of(path, "delimited", header)
     stored = open_stored(name, key)
+    if stored is None and lenient:
+        key = key_of(path, "delimited", header, "lenient")
+        stored = open_stored(name, key)
     if stored is not None:
         return stored
     encoding, plain = None, False
     while True:
         try:
-            return _read(path, name, key, room, header, encoding, plain)
+            return _read(path, name, key, room, header, encoding, plain, lenient)
         except NotUtf8:
             encoding = LATIN
         except PlainQuotes:
@@ -59,7 +64,16 @@ class PlainQuotes(Exception):
     """Quotes proved to be plain characters after all; read the file again with that."""
 
 
-def _read(path: Path, name: str, key: str, room: Room, header: bool | None, encoding: str | None, plain: bool) -> Table:
+def _read(
+    path: Path,
+    name: str,
+    key: str,
+    room: Room,
+    header: bool | None,
+    encoding: str | None,
+    plain: bool,
+    lenient: bool,
+) -> Table:
     repairs = Repairs()
     stream = Stream(path, name)
     blocks = stream.blocks()
@@ -96,7 +110,7 @@ def _read(path: Path, name: str, key: str, room: Room, header: bool | None, enco
         )
     growth = 4 if packing_of(first[:4]) or stream.path.stat().st_size < len(first) else 1
     with Sink(name, key, room, growth * path.stat().st_size) as sink:
-        reader = _Reader(name, layout, repairs)
+        reader = _Reader(name, layout, repairs, lenient=lenient)
         for block in _chain(_after(head, layout.lines), _chain(rest, texts)):
             for frame in reader.feed(block):
                 sink.add(frame)
@@ -104,7 +118,10 @@ def _read(path: Path, name: str, key: str, room: Room, header: bool | None, enco
             sink.add(frame)
         if not reader.rows:
             raise _empty(name, "the file has a header and no rows")
-        return sink.finish(repairs, [*notes, *layout.notes], stream.digest(), layout.names)
+        unreadable = reader.unreadable
+        if len(unreadable) > reader.rows / 2:
+            raise _unlike(name, reader.rows, unreadable)
+        return sink.finish(repairs, [*notes, *layout.notes], stream.digest(), layout.names, unreadable)
 
 
 def _beginning(blocks: Iterator[bytes]) -> bytes:
@@ -138,6 +155,15 @@ def _empty(name: str, what: str) -> DataError:
     )
 
 
+def _unlike(name: str, rows: int, unreadable: Mapping[int, str]) -> DataError:
+    return DataError(
+        f"{len(unreadable):,} of {rows:,} rows cannot be read, the first: {next(iter(unreadable.values()))}",
+        where=name,
+        expected="a table of which most rows can be read",
+        fix="check the delimiter and the quotes of the file, or export the table anew",
+    )
+
+
 @dataclass
 class _Marks:
     """Where the records of a block are.
@@ -160,10 +186,14 @@ class _Reader:
         name: the file's name.
         layout: how it is written.
         repairs: counts what was mended.
+        lenient: whether a row that cannot be read becomes a row of nulls.
     """
 
-    def __init__(self, name: str, layout: Layout, repairs: Repairs) -> None:
+    def __init__(self, name: str, layout: Layout, repairs: Repairs, *, lenient: bool = False) -> None:
         self.rows = 0
+        self.unreadable: dict[int, str] = {}
+        self._lenient = lenient
+        self._reasons: list[str] = []
         self._name = name
         self._dialect = layout.dialect
         self._names = layout.names
@@ -198,16 +228,19 @@ class _Reader:
         else:
             used = int(marks.ends[-1]) + 1 if len(marks.ends) else 0
             text, rows = self._mended(data[:used], marks) if used else (b"", 0)
+        if self._problems or len(self._reasons) > len(self.unreadable):
+            self._check_quotes(data)
         if self._problems:
-            self._raise_problems(data)
+            self._raise_problems()
         self._quoted = self._quoted or (self._dialect.quote and b'"' in data[:used])
         self._carry = data[used:]
         if len(self._carry) > RECORD_BYTES or (last and self._carry):
             raise self._endless()
         self._line += data.count(b"\n", 0, used)
         if rows:
+            frame = self._parse(text, rows)
             self.rows += rows
-            yield self._parse(text, rows)
+            yield frame
 
     def _marks(self, data: bytes, *, last: bool) -> _Marks | None:
         """Find records and count their cells; None where the quotes need a careful look."""
@@ -281,7 +314,9 @@ class _Reader:
         for record in records_of(checked.decode(), self._dialect, self._line, last=last):
             feeds += record.lines
             if record.problem is not None:
-                self.problem(record.line, record.problem.what, 'quotes inside a quoted cell written twice ("")')
+                own = record.lines == 1 and not record.problem.unclosed
+                expected = 'quotes inside a quoted cell written twice ("")'
+                out.add(self.problem(record.line, record.problem.what, expected, own=own))
             elif swallows_rows(record.text, self._dialect, self._width):
                 self._swallowed(record.line, record.lines)
             else:
@@ -301,8 +336,17 @@ class _Reader:
         what = f"a quote makes one cell of {count} lines that look like rows"
         self.problem(line, what, "a quote that is closed in its own row")
 
-    def problem(self, line: int, what: str, expected: str) -> None:
-        """Remember a row that cannot be mended."""
+    def problem(self, line: int, what: str, expected: str, *, own: bool = False) -> bytes | None:
+        """Remember a row that cannot be mended; a lenient reader puts the row that is given back in its place.
+
+        Args:
+            line: its first line.
+            what, expected: for the message.
+            own: whether it is known where the row ends.
+        """
+        if own and self._lenient:
+            self._reasons.append(f"line {line:,}: {what}")
+            return f"{_HOLE}{len(self._reasons) - 1}{chr(self._mark) * (self._width - 1)}\n".encode()
         self._bad += 1
         if len(self._problems) < _SHOWN:
             self._problems.append(
@@ -313,12 +357,16 @@ class _Reader:
                     fix="correct the line in the file, or export the table anew (Parquet has no such doubts)",
                 )
             )
+        return None
 
-    def _raise_problems(self, data: bytes) -> None:
+    def _check_quotes(self, data: bytes) -> None:
+        """Are the quotes of this text the reason for its problems, since they are plain characters?"""
         mark = re.escape(chr(self._mark))
         enclosed = re.compile(rf'(?:^|{mark})"[^"\n{mark}]*"(?:{mark}|\r?$)'.encode(), re.MULTILINE)
         if self._dialect.quote and not self._quoted and b'"' in data and not enclosed.search(data):
             raise PlainQuotes
+
+    def _raise_problems(self) -> None:
         if self._bad > len(self._problems):
             more = f"and {self._bad - len(self._problems):,} more rows of the same stretch"
             self._problems.append(DataError(more, where=self._name, expected="as above", fix="correct these too"))
@@ -360,8 +408,8 @@ class _Reader:
         elif short < 0:
             if any(c.strip(BLANKS) for c in cells[self._width :]):
                 what = f"the row has {len(cells)} cells, the table {self._width} columns"
-                self.problem(line, what, f"{self._width} cells, with the delimiter only inside quotes otherwise")
-                return None
+                expected = f"{self._width} cells, with the delimiter only inside quotes otherwise"
+                return self.problem(line, what, expected, own=True)
             example = f"line {line}: {len(cells)} of {self._width}"
             self._repairs.add(self._name, "had rows with surplus empty cells, which were left out", 1, example)
         mark = chr(self._mark)
@@ -389,8 +437,18 @@ class _Reader:
             cells = [r.cells for r in records_of(text.decode(), dialect, 0, last=True)]
             frame = pl.DataFrame(list(zip(*cells, strict=True)), schema=schema, orient="col")
             assert frame.height == rows, "two readings of one text differ"
+        if _HOLE.encode() in text:
+            frame = self._without_holes(frame)
         self._strip = self._strip or self._has_blanks(text, rows)
         return tidy(frame, strip=self._strip) if self._strip or b'""' in text else frame
+
+    def _without_holes(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Rows that could not be read as rows of nulls, their reasons noted by row number."""
+        first = frame.to_series(0)
+        hole = first.str.starts_with(_HOLE).fill_null(False)
+        for row in np.flatnonzero(hole.to_numpy()).tolist():
+            self.unreadable[self.rows + row] = self._reasons[int(first[row][1:])]
+        return frame.with_columns(pl.when(~hole).then(first).alias(first.name))
 
     def _has_blanks(self, text: bytes, rows: int) -> bool:
         """Whether a cell may begin or end with a blank."""
@@ -424,9 +482,12 @@ class _Output:
 
     def mend(self, text: str | None, cells: list[str], line: int) -> None:
         """Pass one record on after mending."""
-        fixed = self._reader.row(text, cells, line)
-        if fixed is not None:
-            self.keep(fixed)
+        self.add(self._reader.row(text, cells, line))
+
+    def add(self, row: bytes | None) -> None:
+        """Pass one row on, where there is one."""
+        if row is not None:
+            self.keep(row)
             self.rows += 1
 
 

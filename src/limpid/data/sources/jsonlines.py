@@ -21,28 +21,32 @@ _ROWS = 16_384
 _COLUMNS = 100_000
 
 
-def open_jsonlines(path: Path, name: str, room: Room) -> Table:
+def open_jsonlines(path: Path, name: str, room: Room, *, lenient: bool = False) -> Table:
     """Read JSON lines; a file that is large is read into the cache folder, once.
 
     Args:
         path: the file.
         name: what messages call it.
         room: what may stay in memory.
+        lenient: whether a line that is no object keeps its place as a row of nulls, with the reason in `unreadable`.
 
     Raises:
         DataError: naming file, line and key.
     """
     key = key_of(path, "jsonlines")
     stored = open_stored(name, key)
+    if stored is None and lenient:
+        key = key_of(path, "jsonlines", "lenient")
+        stored = open_stored(name, key)
     if stored is not None:
         return stored
     try:
-        return _read(path, name, key, room, None)
+        return _read(path, name, key, room, None, lenient)
     except NotUtf8:
-        return _read(path, name, key, room, LATIN)
+        return _read(path, name, key, room, LATIN, lenient)
 
 
-def _read(path: Path, name: str, key: str, room: Room, encoding: str | None) -> Table:
+def _read(path: Path, name: str, key: str, room: Room, encoding: str | None, lenient: bool) -> Table:
     repairs = Repairs()
     stream = Stream(path, name)
     blocks = stream.blocks()
@@ -52,9 +56,18 @@ def _read(path: Path, name: str, key: str, room: Room, encoding: str | None) -> 
     columns: dict[str, None] = {}
     objects: list[dict[str, Any]] = []
     numbers: list[int] = []
+    unreadable: dict[int, str] = {}
+    rows = 0
     with Sink(name, key, room, 4 * path.stat().st_size) as sink:
         for number, line in _lines(as_utf8(_chain(first, blocks), encoding, name, repairs), name, repairs):
-            objects.append(_object(line, number, name))
+            try:
+                objects.append(_object(line, number, name))
+            except DataError as error:
+                if not lenient:
+                    raise
+                objects.append({})
+                unreadable[rows] = f"line {number:,}: {error.what}"
+            rows += 1
             numbers.append(number)
             if len(objects) == _ROWS:
                 sink.add(_frame(objects, numbers, columns, name, repairs))
@@ -68,7 +81,7 @@ def _read(path: Path, name: str, key: str, room: Room, encoding: str | None) -> 
                 expected="one JSON object a line",
                 fix="check that this is the right file",
             )
-        return sink.finish(repairs, [], stream.digest(), list(columns))
+        return sink.finish(repairs, [], stream.digest(), list(columns), unreadable)
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

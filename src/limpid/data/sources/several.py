@@ -151,6 +151,11 @@ class SeveralTable(Table):
         super().__init__(name, first.columns, sum(t.rows for t in tables), repairs, [*notes, *first.notes])
         self.tables = tuple(tables)
         self._bounds = np.concatenate([[0], np.cumsum([t.rows for t in tables])]).astype(np.int64)
+        self.unreadable = {
+            int(start) + row: f"{table.name}, {reason}"
+            for start, table in zip(self._bounds, tables, strict=False)
+            for row, reason in table.unreadable.items()
+        }
 
     @property
     def schema(self) -> Mapping[str, pl.DataType]:

@@ -117,7 +117,12 @@ class Sink:
             self._writing = None
 
     def finish(
-        self, repairs: Repairs, notes: Sequence[str], digest: str | None = None, columns: Sequence[str] | None = None
+        self,
+        repairs: Repairs,
+        notes: Sequence[str],
+        digest: str | None = None,
+        columns: Sequence[str] | None = None,
+        unreadable: Mapping[int, str] | None = None,
     ) -> Table:
         """End the reading.
 
@@ -126,6 +131,7 @@ class Sink:
             notes: what was found out.
             digest: sha256 of the source.
             columns: all names, where there may be no rows.
+            unreadable: rows that could not be read, and why.
         """
         names = list(columns if columns is not None else self._schema)
         schema = {c: self._schema.get(c, pl.String()) for c in names}
@@ -133,7 +139,9 @@ class Sink:
             frames = [_fit(f, schema) for f in self._waiting]
             frame = pl.concat(frames, rechunk=True) if frames else pl.DataFrame(schema=schema)
             self._room.left_bytes -= self._bytes
-            return FrameTable(self.name, frame, repairs, notes, digest)
+            table = FrameTable(self.name, frame, repairs, notes, digest)
+            table.unreadable = dict(unreadable or {})
+            return table
         if self._waiting:
             self._write(self._waiting)
             self._waiting = []
@@ -141,6 +149,7 @@ class Sink:
         pl.DataFrame(schema=schema).write_parquet(self._folder / "schema.parquet")
         about: dict[str, Any] = {"version": VERSION, "digest": digest, "parts": self._parts, "notes": list(notes)}
         about["repairs"] = repairs.as_list()
+        about["unreadable"] = list((unreadable or {}).items())
         (self._folder / _MANIFEST).write_text(dump_json(about), encoding="utf-8")
         self._exit.close()
         stored = open_stored(self.name, self._key)
@@ -184,6 +193,7 @@ class StoredTable(Table):
         self._folder = folder
         self._bounds = np.concatenate([[0], np.cumsum(heights)]).astype(np.int64)
         self._digest = str(about["digest"])
+        self.unreadable = {int(row): str(reason) for row, reason in about.get("unreadable", ())}
         self._lock = cache.hold(folder)
 
     def __del__(self) -> None:
