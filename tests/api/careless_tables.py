@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 
 import limpid
 
@@ -46,6 +48,20 @@ def fit(data: Any, out: Path, y: Any = "y", **options: Any) -> limpid.Run:
     """A training that takes no time."""
     settings = {**TINY, **options.pop("set", {})}
     return limpid.train(data, target=y, out=out, quiet=True, set=settings, **options)
+
+
+@contextmanager
+def refused(what: str) -> Iterator[None]:
+    """An error with those words and all four parts."""
+    with pytest.raises(limpid.LimpidError) as caught:
+        yield
+    assert what in caught.value.what
+    assert all(part.strip() for part in caught.value.parts().values())
+
+
+def repairs(run: limpid.Run) -> dict[str, int]:
+    """What was mended in a run, and how often."""
+    return {r["what"]: r["count"] for r in run.record["repairs"]}
 
 
 def day(n: int) -> dt.date:

@@ -116,8 +116,7 @@ def train(
     )
     if folder is None:
         folder = RunFolder(Path("runs") / new_name(_word(request)))
-    fresh = not (folder.path.is_dir() and any(folder.path.iterdir()))
-    folder.open_new(resume=resume)
+    fresh = folder.open_new(resume=resume)
     try:
         listeners: list[Listener] = [folder.hear]
         if not quiet:

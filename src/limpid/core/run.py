@@ -96,11 +96,14 @@ class RunFolder:
         """Whether the run ended with its figures written."""
         return self.metrics.is_file()
 
-    def open_new(self, *, resume: bool) -> None:
+    def open_new(self, *, resume: bool) -> bool:
         """Create the folder, or accept an existing one, and hold it until `close`.
 
         Args:
             resume: whether a folder with content may be used.
+
+        Returns:
+            Whether there was nothing in it.
 
         Raises:
             RunError: the folder holds something and `resume` is false, or another process is at work in it.
@@ -117,7 +120,8 @@ class RunFolder:
                 fix="choose another --out",
             )
         try:
-            if not resume and os.path.isdir(self.path) and os.listdir(self.path):
+            content = os.listdir(self.path) if os.path.isdir(self.path) else []
+            if content and not resume:
                 raise RunError(
                     "the run folder is not empty",
                     where=f"--out {self.path}",
@@ -133,6 +137,7 @@ class RunFolder:
                 expected="a folder that can be written",
                 fix="choose another --out",
             ) from error
+        return not content
 
     def _hold(self) -> None:
         self._lock = (self.path / ".lock").open("a+b")

@@ -150,7 +150,7 @@ def _numbers(known: npt.NDArray[np.float64], kind: str) -> dict[str, Any]:
     if known.size == 0:
         return {"histogram": None, "outliers": 0}
     ordered = np.sort(known)
-    part = 0.5 if max(-ordered[0], ordered[-1]) > 1e300 else 1.0  # differences of larger numbers would overflow
+    part = _part(ordered)
     quantiles = np.quantile(ordered * part, QUANTILES) / part
     low, high = _fences(quantiles)
     histogram = _histogram(ordered, quantiles)
@@ -182,6 +182,11 @@ def _numbers(known: npt.NDArray[np.float64], kind: str) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def _part(ordered: npt.NDArray[np.float64]) -> float:
+    """A factor for numbers so large that differences and steps between them would overflow."""
+    return 0.25 if max(-ordered[0], ordered[-1]) > 1e300 else 1.0
 
 
 def _fences(quantiles: npt.NDArray[np.float64]) -> tuple[float, float]:
@@ -219,7 +224,8 @@ def _histogram(ordered: npt.NDArray[np.float64], quantiles: npt.NDArray[np.float
         step = min(range(least, 2 * least + 1), key=lambda s: (-values % s) / s)  # the last bin as full as can be
         edges = low + np.arange(-(-values // step) + 1) * float(step)
     else:
-        edges = np.linspace(low, high, BINS + 1)
+        part = _part(ordered)
+        edges = np.linspace(low * part, high * part, BINS + 1) / part
     places = np.searchsorted(inner, edges[1:-1], "left")
     counts = np.diff(np.concatenate([[0], places, [len(inner)]]))
     return {"edges": [float(e) for e in edges], "counts": [int(c) for c in counts], "below": below, "above": above}
