@@ -219,6 +219,10 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     write_plan(plan, folder.plan)
     report = finish(prepared, plan, folder, model.cpu(), encoded, outcome, beside, tell, request.clock)
     shutil.rmtree(scratch, ignore_errors=True)
+    budget, took = request.clock.budget, request.clock.elapsed
+    if budget is not None and took > 1.1 * budget:
+        text = f"the run took {took:.1f} s: reading, judging and the report alone need more than {budget:g} s"
+        tell(Noted("warning", text))
     tell(RunEnded(request.clock.elapsed, str(report)))
 
 
