@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limpid.api.finish import finish
-from limpid.api.prepare import Prepared, encode, finish_plan, prepare, reserve, stage
+from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
 from limpid.core.errors import LimpidError, RequestError, RunError
@@ -197,7 +197,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
             model,
             prepared.draft.task,
             train_part,
-            valid_part,
+            sample_of(valid_part, WATCHED_ROWS, derive(prepared.draft.seed, "watched")),
             plan.train,
             seed=derive(plan.seed, "training"),
             device=request.device,

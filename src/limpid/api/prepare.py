@@ -34,6 +34,8 @@ from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
 _COMPARED_ROWS = 300_000
+WATCHED_ROWS = 50_000
+"""Validation rows that the training looks at, at most; calibration and figures look at more."""
 
 
 @contextmanager
@@ -234,7 +236,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         prepared.draft.task,
         sample,
         guess.with_(precision=asked.precision, threads=asked.threads),
-        valid_rows=prepared.sizes.get("valid", 0),
+        valid_rows=min(prepared.sizes.get("valid", 0), WATCHED_ROWS),
         device=device,
         fresh=prepared.request.clock.budget is not None,
         signature=str({n: c.as_dict() for n, c in prepared.nets.items()})

@@ -16,6 +16,7 @@ _ENOUGH_STEPS = 12_000
 _LEAST_EPOCHS = 16
 _SLACK = 0.90
 _LOOKS = 12
+_LOOK_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,14 @@ def plan_training(
     useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_pass)))
     if isinstance(defaults.get("epochs"), int):
         useful = int(defaults["epochs"])
-    steps = useful * per_pass
+    steps, looks = useful * per_pass, _LOOKS
     enough = f"{useful} passes of {per_pass:,} steps are enough for the schedule"
     epochs_because = f"{enough}, early stopping ends it sooner"
     if seconds is not None:
-        # Looks at the validation rows cost time of their own: at most _LOOKS of them where passes are few.
-        fits = max(1, int((seconds * _SLACK - min(_LOOKS, useful) * pace.valid_seconds) / step))
+        # Looks at the validation rows cost time of their own: few of them where each is long, never a quarter of all.
+        affordable = int(_LOOK_SHARE * seconds / pace.valid_seconds) if pace.valid_seconds > 0 else _LOOKS
+        looks = max(1, min(_LOOKS, useful, affordable))
+        fits = max(1, int((seconds * _SLACK - looks * pace.valid_seconds) / step))
         epochs_because = f"{enough}; the budget would allow {fits:,} steps"
         if fits < steps:
             steps = fits
@@ -114,8 +117,8 @@ def plan_training(
                 f"{step * 1e3:.1f} ms, with {per_pass:,} steps in a pass"
             )
     epoch_steps, epochs = per_pass, max(1, round(steps / per_pass))
-    if steps < _LOOKS * per_pass:
-        epochs = min(_LOOKS, steps)
+    if steps < looks * per_pass:
+        epochs = min(looks, steps)
         epoch_steps = max(1, steps // epochs)
     if epoch_steps != per_pass and spec.epochs == AUTO and spec.epoch_steps is None:
         chosen["epoch_steps"] = epoch_steps

@@ -1,0 +1,48 @@
+"""Steps and looks that fit into the time there is."""
+
+import pytest
+
+from limpid.planning.train_plan import Pace, choose_precision, plan_training
+from limpid.planning.train_spec import TrainSpec
+
+ADVICE = {"batch": 100, "epochs": 40}
+
+
+def planned(rows: int, seconds: float | None, step: float = 0.01, look: float = 0.1, **asked):
+    pace = Pace({"fp32": step}, look, 2)
+    return plan_training(TrainSpec(**asked), ADVICE, {}, rows=rows, pace=pace, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "look"), [(10_000, 20.0, 0.1), (10_000, 2.0, 0.1), (10_000_000, 60.0, 30.0)]
+)
+def test_the_expected_time_is_within_the_time_there_is(rows, seconds, look):
+    spec, because, expected = planned(rows, seconds, look=look)
+    assert expected <= max(seconds, look + 0.02)
+    assert not spec.autos()
+    assert because["epochs"]
+
+
+def test_many_rows_get_many_steps_and_few_looks():
+    spec, _, _ = planned(10_000_000, 60.0, look=5.0)
+    assert spec.epochs == 3
+    assert spec.epoch_steps * spec.epochs == pytest.approx((0.9 * 60 - 3 * 5.0) / 0.01, rel=0.01)
+
+
+def test_without_a_budget_the_advice_counts():
+    spec, because, _ = planned(10_000, None)
+    assert (spec.epochs, spec.epoch_steps, spec.batch) == (40, None, 100)
+    assert "enough" in because["epochs"]
+
+
+def test_what_was_asked_stays():
+    spec, because, _ = planned(10_000, 5.0, epochs=3, lr=0.5, precision="fp32", threads=1)
+    assert (spec.epochs, spec.lr, spec.threads, spec.epoch_steps) == (3, 0.5, 1, None)
+    assert because["lr"] == "as asked"
+
+
+def test_bf16_only_where_it_is_clearly_faster():
+    fast, slow = Pace({"fp32": 1.0, "bf16": 0.5}, 0.0, 1), Pace({"fp32": 1.0, "bf16": 0.95}, 0.0, 1)
+    assert choose_precision(TrainSpec(), fast)[0] == "bf16"
+    assert choose_precision(TrainSpec(), slow)[0] == "fp32"
+    assert choose_precision(TrainSpec(precision="fp32"), fast)[0] == "fp32"
