@@ -9,7 +9,6 @@ from typing import Any
 import polars as pl
 
 from limpid.bundle.model import Model as Bundle
-from limpid.core.contracts import Prediction
 from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
@@ -192,11 +191,6 @@ def _raw(bundle: Bundle, table: Table, repairs: Repairs) -> Any:
     return np.concatenate(
         [bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name)) for frame in table.chunks(needed, _ROWS)]
     )
-
-
-def answers_of(prediction: Prediction) -> int:
-    """Number of rows of a prediction."""
-    return len(prediction.values)
 
 
 def _scalar(value: Any) -> bool:

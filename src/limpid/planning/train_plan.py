@@ -85,11 +85,10 @@ def plan_training(
         if field == "epochs":
             continue  # settled below, with the time that there is
         settle(field, value, reasons.get(field, "recommended for this net"))
-    merged: TrainSpec = spec.with_(**chosen)
     for field, (value, reason) in _fallbacks(rows).items():
         if field not in chosen:
             settle(field, value, reason)
-    merged = spec.with_(**chosen)
+    merged: TrainSpec = spec.with_(**chosen)
     precision, reason = choose_precision(spec, pace)
     settle("precision", precision, reason)
     settle("threads", pace.threads, f"the fastest of those measured here for this net: {pace.threads}")
