@@ -3,7 +3,7 @@
     fields   numbers (B,F) float32, missing (B,F) float32 0/1, categories (B,G) int64
     vec      (B,D) float32, or (B,M,D) from a net with M members
     seq      tokens (B,T) int64 with mask (B,T) bool, or values (B,T,D) float32 with the mask
-    grid     (B,C,H,W) float32
+    grid     pixels (B,C,H,W) float32, normalised; stored as uint8 or float16 before normalisation
     pyramid  grids with their strides
 
 A form travels as named arrays `INPUT.PART` ("fields.numbers", "review.tokens"), numpy on the way in and torch in
@@ -58,8 +58,29 @@ class SeqShape(Spec):
     length: int
 
 
-Shape = FieldsShape | SeqShape
-SHAPES: Mapping[str, type[FieldsShape] | type[SeqShape]] = {"fields": FieldsShape, "seq": SeqShape}
+class GridShape(Spec):
+    """Shape of a grid form.
+
+    Args:
+        channels, height, width: C, H, W.
+        mean, std: of each channel in stored units (0 to 255 for pictures), from training rows; a net reads
+            (stored - mean) / std.
+    """
+
+    form: str = "grid"
+    channels: int
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+Shape = FieldsShape | SeqShape | GridShape
+SHAPES: Mapping[str, type[FieldsShape] | type[SeqShape] | type[GridShape]] = {
+    "fields": FieldsShape,
+    "seq": SeqShape,
+    "grid": GridShape,
+}
 
 
 @dataclass(frozen=True)
@@ -90,17 +111,30 @@ class Seq:
         return self.mask.any(dim=1)
 
 
-Form = Fields | Seq
+@dataclass(frozen=True)
+class Grid:
+    """A batch of grids: pictures, spectrograms."""
+
+    pixels: Tensor  # (B,C,H,W) float32, normalised
+    present: Tensor | None = None  # (B,) bool, whether the input is there at all; None says always
+
+
+Form = Fields | Seq | Grid
 
 
 def assemble(form: str, parts: Mapping[str, Any]) -> Form:
     """Build a form from its named tensors, without the input's prefix.
 
-    Tokens are padded with 0, so their mask needs no storage of its own.
+    Tokens are padded with 0, so their mask needs no storage of its own; values are stored with the `length` of each
+    row (B,) instead of a mask.
     """
     if form == "fields":
         return Fields(parts["numbers"], parts["missing"], parts["categories"])
+    if form == "grid":
+        return Grid(parts["pixels"], parts["present"].bool() if "present" in parts else None)
     assert form == "seq", f"unknown form {form}"
     if "tokens" in parts:
         return Seq(mask=parts["tokens"] != 0, tokens=parts["tokens"])
-    return Seq(mask=parts["mask"], values=parts["values"])
+    values, length = parts["values"], parts["length"]
+    places = length.new_ones(values.shape[1]).cumsum(0) - 1
+    return Seq(mask=places < length.unsqueeze(1), values=values)
