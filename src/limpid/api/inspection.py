@@ -63,14 +63,14 @@ def inspect(
     from limpid.data.profile import profile
     from limpid.data.table import open_table
     from limpid.planning.columns import decide_columns
-    from limpid.planning.parts import look
+    from limpid.planning.parts import cells, look
     from limpid.planning.settings import parse_sets
     from limpid.planning.target import resolve_names
 
     table = open_table(data)
     settings = parse_sets(set)
     frame = look(table)
-    targets = resolve_names(target, frame.columns)
+    targets = resolve_names(target or table.target, frame.columns)
     if not targets and isinstance(data, str) and data.startswith("sample:"):
         from limpid.api.request import _sample_target
 
@@ -81,6 +81,7 @@ def inspect(
         total_rows=table.rows,
         keep=targets,
         drop=("constant", "key"),
+        cells=cells(table),
     )
     found = profile(frame, columns.specs, columns.facts, targets, because=columns.because)
     found["source"] = table.name

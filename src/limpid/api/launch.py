@@ -208,6 +208,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
             loss=request.loss,
             metric=request.metric,
             columns=_columns(prepared),
+            augment=prepared.augmentation(),
         )
     except RunError:
         if earlier is not None:  # the checkpoint there is of another plan: the one that it belongs to

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from limpid._version import __version__
-from limpid.api.encode import encode_part
+from limpid.api.encode import LeftOut, encode_part
 from limpid.api.request import Request
 from limpid.core.contracts import Reasons, Size
 from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
@@ -24,6 +24,7 @@ from limpid.data.encoded import Encoded
 from limpid.data.profile import profile
 from limpid.data.table import Table
 from limpid.planning.assemble import Assembled, build
+from limpid.planning.augmentation import Augmentation, augmentation
 from limpid.planning.draft import Draft, decide_data
 from limpid.planning.networks import plan_nets, read_nets
 from limpid.planning.plan import Component, EvaluateSpec, Plan
@@ -59,6 +60,7 @@ class Prepared:
     advice_reasons: Reasons
     because: Reasons
     evaluate: EvaluateSpec
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -69,6 +71,10 @@ class Prepared:
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""
         return self.draft.encoders.shapes()
+
+    def augmentation(self) -> Augmentation:
+        """What changes training examples."""
+        return augmentation(self.draft.encoders, self.shapes, derive(self.draft.seed, "augmentation"))
 
     def build(self) -> Assembled:
         """The network with its first weights, which follow from the seed alone."""
@@ -98,6 +104,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
             task=request.task,
             seed=request.seed,
             source=request.source,
+            seconds=training_seconds(request, request.tables["train"].rows),
         )
     with stage(tell, "profile"):
         found = look_closely(draft)
@@ -119,6 +126,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         inputs,
         size,
         external=request.module is not None,
+        defaults=draft.encoders.default_nets,
     )
     evaluate = parse(EvaluateSpec, request.settings.get("evaluate") or {}, where="evaluate")
     return Prepared(request, draft, found, nets, advice, advice_reasons, {**draft.because, **because}, evaluate)
@@ -131,7 +139,7 @@ def look_closely(draft: Draft) -> dict[str, Any]:
     frame, parts = draft.sample, None
     if sum(rows.values()) <= _COMPARED_ROWS:
         names = list(draft.data.columns)
-        frames = [part.table.read(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
+        frames = [part.table.look(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
         named = [np.full(rows[n], n) for n, part in draft.parts.items() if _has(part.table, names)]
         if len({tuple(f.schema.items()) for f in frames}) == 1:
             frame, parts = pl.concat(frames), np.concatenate(named)
@@ -171,6 +179,7 @@ def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int
                 draft.repairs,
                 None if folder is None else folder / name,
                 draft.data.resident_bytes,
+                prepared.left_out,
             )
     for repair in draft.repairs:
         tell(Noted("look", f"{repair.where}: {repair.count:,} {repair.what}"))
@@ -239,6 +248,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         valid_rows=min(prepared.sizes.get("valid", 0), WATCHED_ROWS),
         device=device,
         fresh=prepared.request.clock.budget is not None,
+        augment=prepared.augmentation(),
         signature=str({n: c.as_dict() for n, c in prepared.nets.items()})
         + str({n: s.model_dump() for n, s in prepared.shapes.items()}),
     )

@@ -72,6 +72,11 @@ class RunFolder:
         return self.path / "rows.parquet"
 
     @property
+    def left_out(self) -> Path:
+        """left_out.csv: rows that could not be read, with the reason of each; absent where there were none."""
+        return self.path / "left_out.csv"
+
+    @property
     def predictions(self) -> Path:
         """predictions.parquet: on the held-out rows."""
         return self.path / "predictions.parquet"

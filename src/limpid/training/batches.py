@@ -28,12 +28,16 @@ class Batch:
         target: (B,...), prepared for the loss.
         weight: (B,) with mean 1 over all rows of its source, or None.
         index: positions of the rows in their source.
+        partner: (B,...) prepared target of the row that each is mixed with, or None.
+        share: (B,) how much of each row is its own, 0 to 1, where rows are mixed.
     """
 
     inputs: dict[str, Tensor]
     target: Tensor
     weight: Tensor | None
     index: np.ndarray
+    partner: Tensor | None = None
+    share: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -115,6 +119,10 @@ class Order:
         self._pass = -1
         self._order = np.empty(0, dtype=np.int64)
 
+    def passes(self, step: int) -> int:
+        """Which pass a step belongs to, from 0."""
+        return step // self.steps_per_pass
+
     def index(self, step: int) -> np.ndarray:
         """Sorted positions of the rows of one step, counted from the first."""
         passes, within = divmod(step, self.steps_per_pass)
@@ -153,6 +161,8 @@ def cut(batch: Batch, part: slice) -> Batch:
         batch.target[part],
         None if batch.weight is None else batch.weight[part],
         batch.index[part],
+        None if batch.partner is None else batch.partner[part],
+        None if batch.share is None else batch.share[part],
     )
 
 
