@@ -60,6 +60,7 @@ def inspect(
     Raises:
         LimpidError: the data cannot be read, or the target does not exist.
     """
+    from limpid.api.shown import show_columns
     from limpid.data.profile import profile
     from limpid.data.table import open_table
     from limpid.planning.columns import decide_columns
@@ -84,6 +85,7 @@ def inspect(
         cells=cells(table),
     )
     found = profile(frame, columns.specs, columns.facts, targets, because=columns.because)
+    show_columns(found, table, columns.specs, targets[0] if targets else None)
     found["source"] = table.name
     found["total_rows"] = table.rows
     found["repairs"] = table.repairs.as_list()

@@ -13,10 +13,11 @@ from limpid.api.finish import finish
 from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
+from limpid.api.shown import seen
 from limpid.core.errors import LimpidError, RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
 from limpid.core.files import write_bytes
-from limpid.core.forms import FieldsShape
+from limpid.core.forms import FieldsShape, GridShape, Shape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
@@ -189,6 +190,8 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     model = prepare_model(prepared, train_part)
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
+    if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
+        folder.write(folder.seen, looks)
     left = (
         None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
     )
@@ -262,11 +265,19 @@ def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[st
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     details = {}
     for name, shape in prepared.shapes.items():
-        if name == "fields":
-            details[name] = f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"  # type: ignore[union-attr]
-        else:
-            details[name] = f"up to {shape.length} tokens"  # type: ignore[union-attr]
+        details[name] = _detail(shape)
     return describe(model, batch, details)
+
+
+def _detail(shape: Shape) -> str:
+    """A line on what an input is made of."""
+    if isinstance(shape, FieldsShape):
+        return f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"
+    if isinstance(shape, GridShape):
+        return f"{shape.channels} channels of {shape.height} x {shape.width}"
+    if shape.vocabulary is None:
+        return f"up to {shape.length} steps of {shape.width} values"
+    return f"up to {shape.length} tokens"
 
 
 def _settled(plan: Plan, outcome: Outcome) -> Plan:

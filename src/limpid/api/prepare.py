@@ -15,6 +15,7 @@ import polars as pl
 from limpid._version import __version__
 from limpid.api.encode import LeftOut, encode_part
 from limpid.api.request import Request
+from limpid.api.shown import show_columns
 from limpid.core.contracts import Reasons, Size
 from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
 from limpid.core.forms import Shape
@@ -27,6 +28,7 @@ from limpid.planning.assemble import Assembled, build
 from limpid.planning.augmentation import Augmentation, augmentation
 from limpid.planning.draft import Draft, decide_data
 from limpid.planning.networks import plan_nets, read_nets
+from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
@@ -137,15 +139,19 @@ def look_closely(draft: Draft) -> dict[str, Any]:
     because = {name: draft.because.get(f"data.columns.{name}", "") for name in draft.data.columns}
     rows = {name: len(part.rows) for name, part in draft.parts.items()}
     frame, parts = draft.sample, None
-    if sum(rows.values()) <= _COMPARED_ROWS:
-        names = list(draft.data.columns)
+    names = list(draft.data.columns)
+    bytes_ = sum(rows.values()) * row_bytes(draft.parts["train"].table, names)
+    if sum(rows.values()) <= _COMPARED_ROWS and bytes_ <= COMPARED_BYTES:
         frames = [part.table.look(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
         named = [np.full(rows[n], n) for n, part in draft.parts.items() if _has(part.table, names)]
         if len({tuple(f.schema.items()) for f in frames}) == 1:
             frame, parts = pl.concat(frames), np.concatenate(named)
-    return profile(
+    found = profile(
         frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, parts=parts, seed=draft.seed
     )
+    train = draft.parts["train"]
+    show_columns(found, train.table, draft.data.columns, draft.data.target[0], train.rows)
+    return found
 
 
 def _has(table: Table, names: list[str]) -> bool:

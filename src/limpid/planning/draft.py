@@ -32,6 +32,7 @@ from limpid.planning.parts import (
     check_weights,
     divide,
     look,
+    row_bytes,
     with_known_classes,
     with_target,
     without_copies,
@@ -44,6 +45,7 @@ from limpid.tasks import CATALOGUE as TASKS
 FIT_ROWS = 500_000
 _FIT_ROWS_LEAST = 20_000
 _FIT_CELLS = 5_000_000
+_FIT_BYTES = 512 << 20
 
 
 @dataclass
@@ -211,9 +213,10 @@ def _check_roles(roles: Mapping[str, str | None], targets: Sequence[str]) -> Non
 
 
 def _sample(train: Part, specs: Mapping[str, ColumnSpec], because: dict[str, str]) -> pl.DataFrame:
-    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of five million cells."""
+    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of bounded size."""
     rows = train.rows
     most = max(_FIT_ROWS_LEAST, min(FIT_ROWS, _FIT_CELLS // max(len(specs), 1)))
+    most = min(most, int(_FIT_BYTES / row_bytes(train.table, list(specs))))
     if len(rows) > most:
         rows = np.sort(generator(0, "fit rows").choice(rows, most, replace=False))
         because["data.fitted_on"] = f"encoders and profile look at {most:,} of {len(train.rows):,} training rows"

@@ -27,6 +27,8 @@ _MEASURED_ROWS = 1_000
 _LOOK_BYTES = 256 << 20
 _GROUPED_DUPLICATES = 0.3
 _COMPARED_CELLS = 20_000_000
+COMPARED_BYTES = 1 << 30
+"""Rows that are compared with one another, at most."""
 
 
 @dataclass
@@ -67,11 +69,14 @@ def look(table: Table, columns: Sequence[str] | None = None) -> pl.DataFrame:
 
     Cells that are whole files are named, not read.
     """
+    most = max(_MEASURED_ROWS, int(_LOOK_BYTES / row_bytes(table, columns)))
+    return table.look(columns, rows=spread(table.rows, min(LOOK_ROWS, most)))
+
+
+def row_bytes(table: Table, columns: Sequence[str] | None = None) -> float:
+    """Mean size of a row in memory, cells that are whole files aside."""
     few = table.look(columns, rows=spread(table.rows, _MEASURED_ROWS))
-    each = few.estimated_size() / max(few.height, 1)
-    return table.look(
-        columns, rows=spread(table.rows, min(LOOK_ROWS, max(_MEASURED_ROWS, int(_LOOK_BYTES / max(each, 1)))))
-    )
+    return max(1.0, few.estimated_size() / max(few.height, 1))
 
 
 def cells(table: Table, rows: np.ndarray | None = None, most: int = CELLS) -> dict[str, pl.Series]:
@@ -310,7 +315,10 @@ def _copies_together(train: Part, specs: Mapping[str, ColumnSpec], how: str) -> 
     names = [n for n, s in specs.items() if s.use]
     if how == "time":
         return None, ""
-    if len(train.rows) * len(names) > _COMPARED_CELLS:
+    if (
+        len(train.rows) * len(names) > _COMPARED_CELLS
+        or len(train.rows) * row_bytes(train.table, names) > COMPARED_BYTES
+    ):
         return None, f"{len(train.rows):,} rows are too many to look for copies among them"
     frame = train.table.look(names, rows=train.rows)
     plain = frame.select([c.cast(pl.String) if c.dtype == pl.Categorical else c for c in frame.iter_columns()])

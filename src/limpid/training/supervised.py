@@ -26,7 +26,7 @@ from limpid.planning.train_spec import TrainSpec
 from limpid.training import guards
 from limpid.training.advice import Adviser
 from limpid.training.arithmetic import arithmetic, seed_step
-from limpid.training.batches import Batch, Order, Source, cut, pieces
+from limpid.training.batches import Batch, Order, Source, cut, pieces, row_lengths
 from limpid.training.clock import Clock
 from limpid.training.interruption import Interruption
 from limpid.training.judge import Interrupted, Judge, Verdict
@@ -148,7 +148,7 @@ class _Loop:
         if valid is not None:
             rows = Source(valid, task.prepare_target, device)
             self.judge = Judge(rows, valid, task, metric, loss, str(spec.precision), lambda: interruption.asked)
-        self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps)
+        self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps, row_lengths(train))
         self.steps = spec.epochs * self.order.steps_per_epoch
         self.snapshot_every = min(_SNAPSHOT_STEPS, self.order.steps_per_epoch)
         self.statistics = guards.batch_statistics(model)

@@ -17,6 +17,7 @@ BLANKS = " \t\r\n\f\v\u00a0\ufeff"
 """What is taken off both ends of a text cell."""
 
 _CELLS_PER_CHUNK = 16 << 20
+_CHUNK_BYTES = 128 << 20
 _HEAVY_ROWS = 512  # rows at a time where cells are whole files
 _SIZED = 64  # cells whose size is looked at
 _DIGESTED_ROWS = 300_000
@@ -192,17 +193,21 @@ class Table(ABC):
         if not self.heavy.isdisjoint(wanted):
             size = min(size, _HEAVY_ROWS)
         waiting: list[pl.DataFrame] = []
-        height = 0
+        height = held = 0
         for piece in pieces:
             waiting.append(piece)
             height += piece.height
-            if height < size:
+            held += int(piece.estimated_size())
+            if height < size and held < _CHUNK_BYTES:
                 continue
             whole = self._together(waiting, wanted)
-            cut = height - height % size
-            for start in range(0, cut, size):
-                yield whole[start : start + size]
+            # Frames of the length asked for, or shorter ones where cells are long.
+            length = size if held < 2 * _CHUNK_BYTES else max(1, min(size, height * _CHUNK_BYTES // held))
+            cut = height - height % length if height >= length else height
+            for start in range(0, cut, length):
+                yield whole[start : start + length]
             waiting, height = [whole[cut:]], height - cut
+            held = int(waiting[0].estimated_size())
         if height:
             yield self._together(waiting, wanted)
 

@@ -1,0 +1,64 @@
+"""Pictures and spectrograms as a linear model reads them: small and grey.
+
+Legend of shapes: N rows, C channels, H and W of a grid, S side of the small one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limpid.data.encoded import Encoded
+
+Array = npt.NDArray[Any]
+
+SIDE = 16
+"""S at most: 256 numbers are what a linear model learns in seconds."""
+
+_CHUNK = 512
+
+
+def grid_inputs(part: Encoded) -> list[str]:
+    """Names of the arrays that hold grids."""
+    return sorted(name for name in part.arrays if name.endswith(".pixels"))
+
+
+class SmallGrey:
+    """Grids averaged over channels and over blocks of pixels, standardised.
+
+    Args:
+        pixels: (N,C,H,W) of the rows to learn means and spreads from.
+
+    Shapes and units:
+        (N,C,H,W) to (N,S*S) or fewer, without a unit.
+
+    Example:
+        >>> SmallGrey(np.arange(32.0).reshape(2, 1, 4, 4))(np.zeros((1, 1, 4, 4))).shape
+        (1, 16)
+    """
+
+    def __init__(self, pixels: Array) -> None:
+        small = _small(pixels)
+        self._mean = small.mean(axis=0)
+        self._std = small.std(axis=0)
+        self._std[self._std < 1e-6] = 1.0
+
+    def __call__(self, pixels: Array) -> Array:
+        """(N,S*S) float64."""
+        scaled: Array = (_small(pixels) - self._mean) / self._std
+        return scaled
+
+
+def _small(pixels: Array) -> Array:
+    """(N,S*S): means over blocks of near-equal size, computed some rows at a time since the pixels may be mapped."""
+    height, width = pixels.shape[2:]
+    rows, columns = (np.unique(np.linspace(0, n, min(n, SIDE) + 1).astype(int)) for n in (height, width))
+    found = np.empty((len(pixels), len(rows) - 1, len(columns) - 1))
+    area = np.diff(rows)[:, None] * np.diff(columns)[None, :]
+    for start in range(0, len(pixels), _CHUNK):
+        grey = np.asarray(pixels[start : start + _CHUNK], dtype=np.float64).mean(axis=1)
+        sums = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=1), columns[:-1], axis=2)
+        found[start : start + _CHUNK] = sums / area
+    return found.reshape(len(pixels), -1)
