@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _PREPARE_ROWS = 50_000
 _JUDGED_ROWS = 200_000
+_SAMPLE_BYTES = 1 << 30
+_PREPARE_BYTES = 64 << 20
 
 
 def train(
@@ -230,8 +232,9 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     tell(RunEnded(request.clock.elapsed, str(report)))
 
 
-def sample_of(part: Encoded, most: int, seed: int) -> Encoded:
-    """Up to `most` rows of a part, in their order, from a seeded draw."""
+def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYTES) -> Encoded:
+    """Up to `most` rows of a part, fewer large ones, in their order, from a seeded draw."""
+    most = max(1, min(most, int(most_bytes * len(part) / max(part.nbytes, 1))))
     if len(part) <= most:
         return part
     return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
@@ -242,7 +245,7 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     import torch
 
     model = prepared.build()
-    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"))
+    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))

@@ -36,6 +36,7 @@ from limpid.training.measure import flops, machine_key
 from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
+_PACE_BYTES = 256 << 20
 _COMPARED_ROWS = 300_000
 WATCHED_ROWS = 50_000
 """Validation rows that the training looks at, at most; calibration and figures look at more."""
@@ -235,7 +236,7 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
 
 
 def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> Pace:
-    rows = np.arange(min(len(train), _PACE_ROWS))
+    rows = np.arange(max(1, min(len(train), _PACE_ROWS, int(_PACE_BYTES * len(train) / max(train.nbytes, 1)))))
     model = prepared.build()
     sample = train.take(rows)
     guess, _, _ = plan_training(
