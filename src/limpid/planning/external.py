@@ -17,7 +17,8 @@ class External(nn.Module):
     """Feeds a table's columns to a module that knows nothing of forms, as one dense row.
 
     The row holds the scaled numbers, a 0/1 flag for each number that can be missing, and each category as a one-hot
-    vector; a seq is handed over as (B,T) token ids or (B,T,D) values, a grid as (B,C,H,W) normalised pixels. A module with an attribute `takes` gets the form itself.
+    vector; a seq is handed over as (B,T) token ids or (B,T,D) values, a grid as (B,C,H,W) normalised pixels. A module
+    with an attribute `takes` gets the form itself.
 
     Args:
         module: the module, or a callable that makes it from the width D of the dense row (or the vocabulary size or
