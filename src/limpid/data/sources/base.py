@@ -21,7 +21,7 @@ _CHUNK_BYTES = 128 << 20
 _HEAVY_ROWS = 512  # rows at a time where cells are whole files
 _SIZED = 64  # cells whose size is looked at
 _DIGESTED_ROWS = 300_000
-_DIGESTED_BYTES = 2 << 30
+_DIGESTED_BYTES = 512 << 20
 _ROWS_PER_HASH = 1 << 16
 
 
