@@ -15,6 +15,7 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
+from limpid.layers.packing import pack
 from limpid.layers.recurrent import GATES, Cell, Recurrent
 from limpid.layers.sequences import Entry, Pool, Pooling, trim
 from limpid.layers.sizing import allowance, largest
@@ -157,8 +158,9 @@ class RecurrentNet(nn.Module):
         """(B,D)."""
         form = trim(form)
         x = self.entry(form)
+        packing = pack(form.mask)
         for layer in self.layers:
-            x = layer(self.dropout(x), form.mask)
+            x = layer(self.dropout(x), packing)
         pooled: Tensor = self.dropout(self.pool(x, form.mask))
         return pooled
 

@@ -20,9 +20,7 @@ CATALOGUE = Catalogue(
         Entry("rnn", "limpid.nets.rnn:RNN", "for sequences: a plain recurrent net in both directions"),
         Entry("lstm", "limpid.nets.lstm:LSTM", "for sequences: a recurrent net with a gated cell, in both directions"),
         Entry("gru", "limpid.nets.gru:GRU", "for sequences: a recurrent net with two gates, in both directions"),
-        Entry(
-            "textcnn", "limpid.nets.textcnn:TextCNN", "for sequences: windows over neighbours, the strongest of each"
-        ),
+        Entry("textcnn", "limpid.nets.textcnn:TextCNN", "for sequences: patterns of neighbouring words"),
         Entry(
             "transformer",
             "limpid.nets.transformer:Transformer",

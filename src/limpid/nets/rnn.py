@@ -1,7 +1,7 @@
 """rnn: the plain recurrent net, one state that each word changes.
 
-Elman (1990), "Finding structure in time": h = tanh(W x + U h + b). Published: one layer, one direction. It forgets fast;
-here it reads in both directions and pools all states by attention, so that early words are not lost.
+Elman (1990), "Finding structure in time": h = tanh(W x + U h + b). Published: one layer, one direction. It forgets
+fast; here it reads in both directions and pools all states by attention, so that early words are not lost.
 """
 
 from __future__ import annotations
