@@ -33,8 +33,18 @@ SIZES = {
     "a budget": Size(rows=20_000, outputs=1, task="regression", seconds=40),
     "hurry": Size(rows=2_000_000, outputs=7, task="classification", seconds=5, flops_per_second=1e10),
 }
-SMALL = {"tabm": {"members": 4, "width": 64}, "ft_transformer": {"width": 32, "blocks": 1}}
+SMALL = {
+    "tabm": {"members": 4, "width": 64},
+    "ft_transformer": {"width": 32, "blocks": 1},
+    **{name: {"dropout": 0.0} for name in ("rnn", "lstm", "gru", "textcnn", "transformer")},
+}
 NETS = [entry.name for entry in CATALOGUE]
+SEQ_CASES = [
+    pytest.param(entry.name, name, id=f"{entry.name}-{name}")
+    for entry in CATALOGUE
+    if CATALOGUE.load(entry.name, where="test").takes == "seq"
+    for name in ("tokens", "vectors")
+]
 CASES = [
     pytest.param(entry.name, name, id=f"{entry.name}-{name}")
     for entry in CATALOGUE
@@ -164,6 +174,46 @@ def test_evaluation_is_deterministic_and_rows_do_not_see_each_other(name, varian
     torch.testing.assert_close(single, whole[:5], rtol=1e-4, atol=1e-5)
 
 
+def padded(form, *, before, behind):
+    """The same sequences with padding at the end, and one position of it inserted; garbage stands in padded vectors."""
+    rows, length = form.mask.shape
+    inside = torch.zeros(rows, before, dtype=torch.bool)
+    outside = torch.zeros(rows, behind, dtype=torch.bool)
+    half = length // 2
+    mask = torch.cat([form.mask[:, :half], inside, form.mask[:, half:], outside], dim=1)
+    if form.tokens is not None:
+        left, right = form.tokens[:, :half], form.tokens[:, half:]
+        return Seq(mask=mask, tokens=torch.cat([left, inside.long(), right, outside.long()], dim=1))
+    garbage = torch.full((rows, before + behind, form.values.shape[-1]), 777.0)
+    left, right = form.values[:, :half], form.values[:, half:]
+    return Seq(mask=mask, values=torch.cat([left, garbage[:, :before], right, garbage[:, before:]], dim=1))
+
+
+@pytest.mark.parametrize(("name", "variant"), SEQ_CASES)
+def test_padding_never_changes_an_answer(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    form = example(shape, 50)
+    with torch.inference_mode():
+        bare = net(form)
+        for before, behind in ((0, 1), (0, 30), (3, 0), (2, 5)):
+            torch.testing.assert_close(net(padded(form, before=before, behind=behind)), bare, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "variant"), SEQ_CASES)
+def test_padding_never_changes_a_gradient(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    form = example(shape, 50)
+    found = []
+    for seen in (form, padded(form, before=2, behind=4)):
+        net.zero_grad()
+        net(seen).square().sum().backward()
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_training_randomness_is_torchs_generator(name):
     shape = shape_of(name)
@@ -287,7 +337,7 @@ def test_it_learns_what_a_linear_model_cannot(name):
 def test_every_parameter_has_its_group(name):
     net = build(name, shape_of(name))
     found = groups(net)
-    assert found.matrices
+    assert found.decayed
     assert len(found.decayed) + len(found.spared) == len(list(net.parameters()))
     assert all(p.dim() >= 2 for p in found.decayed)
     names = dict(net.named_parameters())

@@ -17,6 +17,15 @@ CATALOGUE = Catalogue(
             "for tables: a transformer in which each column is a token",
         ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
+        Entry("rnn", "limpid.nets.rnn:RNN", "for sequences: a plain recurrent net in both directions"),
+        Entry("lstm", "limpid.nets.lstm:LSTM", "for sequences: a recurrent net with a gated cell, in both directions"),
+        Entry("gru", "limpid.nets.gru:GRU", "for sequences: a recurrent net with two gates, in both directions"),
+        Entry("textcnn", "limpid.nets.textcnn:TextCNN", "for sequences: patterns of neighbouring words"),
+        Entry(
+            "transformer",
+            "limpid.nets.transformer:Transformer",
+            "for sequences: a transformer encoder with rotary positions",
+        ),
     ],
 )
 
