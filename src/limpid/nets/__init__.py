@@ -26,6 +26,13 @@ CATALOGUE = Catalogue(
             "limpid.nets.transformer:Transformer",
             "for sequences: a transformer encoder with rotary positions",
         ),
+        Entry(
+            "resnet",
+            "limpid.nets.resnet:ResNet",
+            "for pictures: convolutions on whitened patches, after the fastest recipes for CIFAR-10",
+        ),
+        Entry("cnn", "limpid.nets.cnn:CNN", "for pictures: the textbook network of convolutions and pooling"),
+        Entry("vit", "limpid.nets.vit:ViT", "for pictures: a transformer in which each patch is a token"),
     ],
 )
 
