@@ -106,8 +106,11 @@ def read_request(
     }
     options = {"train": "DATA", "valid": "--valid", "test": "--test"}
     tables = {part: open_table(value, what=options[part]) for part, value in given.items()}
-    if target is None and not planned.get("target") and isinstance(data, str) and data.startswith("sample:"):
-        target = _sample_target(data)
+    own = tables["train"]
+    if target is None and not planned.get("target") and own.target is not None:
+        target = own.target
+        if task is None and not (settings.get("task") or {}).get("name"):
+            task = own.task
     return Request(
         tables=tables,
         source={("source" if part == "train" else part): name_of(value) for part, value in given.items()},
@@ -137,15 +140,6 @@ def name_of(data: Any) -> str:
     if isinstance(data, (str, Path)):
         return str(data)
     return f"<{type(data).__module__.partition('.')[0]} {type(data).__name__}>"
-
-
-def _sample_target(data: str) -> str | None:
-    from limpid.data.samples import SAMPLES
-
-    sample = SAMPLES.get(data.removeprefix("sample:"))
-    if sample is None:
-        return None
-    return sample.target
 
 
 def _whole(value: Any) -> int:

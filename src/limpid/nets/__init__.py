@@ -17,8 +17,13 @@ CATALOGUE = Catalogue(
             "for tables: a transformer in which each column is a token",
         ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
+        Entry(
+            "convkernel",
+            "limpid.nets.convkernel:ConvKernel",
+            "for series: thousands of fixed convolution kernels, and a linear head solved for in closed form",
+        ),
     ],
 )
 
-DEFAULTS = {"fields": "tabm", "seq": "bag"}
-"""Form -> the net that reads it where none is named."""
+DEFAULTS = {"fields": "tabm", "seq": "bag", "values": "convkernel"}
+"""Form, or content of a seq, -> the net that reads it where none is named."""

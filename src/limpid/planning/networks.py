@@ -11,7 +11,7 @@ from limpid.core.forms import FIELDS, Shape
 from limpid.core.names import did_you_mean
 from limpid.core.spec import parse
 from limpid.nets import CATALOGUE, DEFAULTS
-from limpid.planning.assemble import check_takes
+from limpid.planning.assemble import check_takes, content_of
 from limpid.planning.plan import Component
 
 
@@ -96,9 +96,9 @@ def plan_nets(
             chosen[name] = Component(name="external", settings={})
             because[f"{path}.name"] = "a module of the user's own"
             continue
-        kind_name = given or DEFAULTS[form]
+        kind_name = given or DEFAULTS.get(content_of(shapes[name]), DEFAULTS[form])
         kind = CATALOGUE.load(kind_name, where=path)
-        check_takes(kind_name, kind, name, form, where=path)
+        check_takes(kind_name, kind, name, shapes[name], where=path)
         because[f"{path}.name"] = "as asked" if given else _why_default(kind_name, name, form)
         spec = parse(kind.Spec, word, where=path)
         planned, reasons = kind.plan(spec, shapes[name], size)

@@ -35,7 +35,12 @@ class Table(ABC):
     Attributes:
         unreadable: row number -> why that row could not be read; its cells are null. Empty unless the table was opened
             leniently, since a row that cannot be read is an error otherwise.
+        target: the column that the source itself says is to be predicted (several are separated by commas), or None.
+        task: the task that the source itself says is wanted of it, or None.
     """
+
+    target: str | None = None
+    task: str | None = None
 
     def __init__(
         self, name: str, columns: Sequence[str], rows: int, repairs: Repairs, notes: Sequence[str] = ()
