@@ -32,7 +32,7 @@ from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
-from limpid.training.measure import flops, machine_key
+from limpid.training.measure import flops, machine_key, threads
 from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
@@ -206,7 +206,9 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
     if request.clock.budget is not None:
         seconds = max(0.5, (request.clock.left or 0.0) - reserve(request.clock.budget, rows))
     pace = Pace({"fp32": 1.0}, 0.0, 1)
-    if asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
+    if prepared.advice.get("epochs") == 0 and asked.epochs == AUTO:
+        pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
+    elif asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
         pace = _pace(prepared, asked, train, request.device)
     spec, reasons, expected = plan_training(
         asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds

@@ -33,8 +33,13 @@ CATALOGUE = Catalogue(
         ),
         Entry("cnn", "limpid.nets.cnn:CNN", "for pictures: the textbook network of convolutions and pooling"),
         Entry("vit", "limpid.nets.vit:ViT", "for pictures: a transformer in which each patch is a token"),
+        Entry(
+            "convkernel",
+            "limpid.nets.convkernel:ConvKernel",
+            "for series: thousands of fixed convolution kernels, and a linear head solved for in closed form",
+        ),
     ],
 )
 
-DEFAULTS = {"fields": "tabm", "seq": "bag", "grid": "resnet"}
-"""Form -> the net that reads it where none is named."""
+DEFAULTS = {"fields": "tabm", "seq": "bag", "values": "convkernel", "grid": "resnet"}
+"""Form, or content of a seq, -> the net that reads it where none is named."""
