@@ -25,6 +25,7 @@ from limpid.core.run import RunFolder
 from limpid.core.seeds import derive
 from limpid.data.encoded import Encoded
 from limpid.planning.assemble import Assembled
+from limpid.planning.networks import portable
 from limpid.planning.plan import Plan
 
 _BOOTSTRAP_ROWS = 200_000
@@ -50,8 +51,8 @@ def finish(
         targets={n: plan.data.columns[n] for n in plan.data.target},
         encoders=draft.encoders,
         network=network,
-        net=plan.net,
-        nets=plan.nets,
+        net=portable(plan.net),
+        nets={name: portable(net) for name, net in plan.nets.items()},
         rows=len(encoded["train"]),
     )
     with stage(tell, "evaluate"):
