@@ -191,6 +191,8 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     if request.clock.budget is None:
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     model = prepare_model(prepared, train_part)
+    for note in prepared.begin(model):
+        tell(Noted("info", note))
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
     if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
         folder.write(folder.seen, looks)

@@ -1,4 +1,4 @@
-"""Which parameters are decayed, which are spared, and which are matrices that Muon may orthogonalise?"""
+"""Which parameters are decayed, which are spared, which may Muon orthogonalise, and how deep does each lie?"""
 
 from __future__ import annotations
 
@@ -50,3 +50,31 @@ def groups(module: nn.Module) -> Groups:
         if matrix and not any(part.endswith("head") for part in name.split(".")):
             found.matrices.append(parameter)
     return found
+
+
+def depths(net: nn.Module) -> list[list[str]]:
+    """Names of a net's parameters in groups by depth, the group nearest to its output first.
+
+    A net may say so itself with a method `depths`; otherwise its children are taken in their order, the items of a
+    list or a sequence of layers one by one, and its own parameters lie deepest.
+
+    Args:
+        net: any module.
+
+    Example:
+        >>> depths(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
+        [['2.weight', '2.bias'], ['0.weight', '0.bias']]
+    """
+    own = getattr(net, "depths", None)
+    if own is not None:
+        found: list[list[str]] = own()
+        return found
+    layers: list[tuple[str, nn.Module]] = []
+    for name, child in net.named_children():
+        inner = child.named_children() if isinstance(child, (nn.ModuleList, nn.Sequential)) else [("", child)]
+        layers += [(f"{name}.{key}" if key else name, layer) for key, layer in inner]
+    if isinstance(net, (nn.ModuleList, nn.Sequential)):
+        layers = list(net.named_children())
+    groups = [[f"{name}.{inner}" for inner, _ in layer.named_parameters()] for name, layer in reversed(layers)]
+    groups.append([name for name, _ in net.named_parameters(recurse=False)])
+    return [names for names in groups if names]

@@ -12,6 +12,7 @@ from limpid.core.contracts import Net, Task
 from limpid.core.errors import RequestError
 from limpid.core.forms import FIELDS, Form, GridShape, SeqShape, Shape, assemble
 from limpid.core.spec import parse
+from limpid.layers.parameters import depths
 from limpid.layers.ridge import solve
 from limpid.nets import CATALOGUE
 from limpid.planning.external import External
@@ -95,6 +96,18 @@ class Assembled(nn.Module):
             self.fuse = Fuse(others, width, dropout)
         self.head = task.head(width, self.members)
         self.classifies = task.name == "classification"
+        self.began: set[str] = set()  # parameters whose first values come from a trained model
+
+    def depths(self) -> list[list[str]]:
+        """Names of the parameters that have a past, by depth from the head down; all others learn like the head."""
+        found: list[list[str]] = []
+        for place, net in enumerate(self.nets.values()):
+            prefix = f"nets.input_{place}."
+            known = [[prefix + name for name in names if prefix + name in self.began] for names in depths(net)]
+            for depth, names in enumerate(names for names in known if names):
+                found += [[]] if depth == len(found) else []
+                found[depth] += names
+        return found
 
     def form(self, name: str, batch: Mapping[str, Tensor]) -> Form:
         """One input's form, taken from a batch; narrow storage types are widened here."""

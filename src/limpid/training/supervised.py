@@ -237,6 +237,7 @@ class _Loop:
         began = self.clock.now()
         position = self.learner.position
         step = position.step
+        self.optimisers.thaw(step, self.steps)
         draft: Snapshot | None = None
         memory_error = ""
         try:
@@ -440,6 +441,7 @@ class _Loop:
         if self.memory.best is not None:
             load_values(self.model, self.memory.best)
         self.optimisers.zero_grad()
+        self.optimisers.thaw(self.steps, self.steps)
         self.model.eval()
         position, ledger = self.learner.position, self.ledger
         outcome = Outcome(
