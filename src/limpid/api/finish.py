@@ -184,6 +184,9 @@ def _write_frames(
 ) -> None:
     with replacing(folder.rows) as file:
         rows_frame(prepared.draft.parts).write_parquet(file)
+    if prepared.left_out.rows:
+        with replacing(folder.left_out) as file:
+            prepared.left_out.frame().write_csv(file)
     frames = []
     for name, part in held.items():
         answer = bundle.task.decode(bundle.task.predict(outputs[name]))

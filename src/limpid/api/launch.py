@@ -13,10 +13,11 @@ from limpid.api.finish import finish
 from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
+from limpid.api.shown import seen
 from limpid.core.errors import LimpidError, RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
 from limpid.core.files import write_bytes
-from limpid.core.forms import FieldsShape
+from limpid.core.forms import FieldsShape, GridShape, Shape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _PREPARE_ROWS = 50_000
 _JUDGED_ROWS = 200_000
+_SAMPLE_BYTES = 1 << 30
+_PREPARE_BYTES = 64 << 20
 
 
 def train(
@@ -189,6 +192,8 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     model = prepare_model(prepared, train_part)
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
+    if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
+        folder.write(folder.seen, looks)
     left = (
         None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
     )
@@ -208,6 +213,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
             loss=request.loss,
             metric=request.metric,
             columns=_columns(prepared),
+            augment=prepared.augmentation(),
         )
     except RunError:
         if earlier is not None:  # the checkpoint there is of another plan: the one that it belongs to
@@ -226,8 +232,9 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     tell(RunEnded(request.clock.elapsed, str(report)))
 
 
-def sample_of(part: Encoded, most: int, seed: int) -> Encoded:
-    """Up to `most` rows of a part, in their order, from a seeded draw."""
+def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYTES) -> Encoded:
+    """Up to `most` rows of a part, fewer large ones, in their order, from a seeded draw."""
+    most = max(1, min(most, int(most_bytes * len(part) / max(part.nbytes, 1))))
     if len(part) <= most:
         return part
     return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
@@ -238,7 +245,7 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     import torch
 
     model = prepared.build()
-    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"))
+    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
@@ -261,11 +268,19 @@ def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[st
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     details = {}
     for name, shape in prepared.shapes.items():
-        if name == "fields":
-            details[name] = f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"  # type: ignore[union-attr]
-        else:
-            details[name] = f"up to {shape.length} tokens"  # type: ignore[union-attr]
+        details[name] = _detail(shape)
     return describe(model, batch, details)
+
+
+def _detail(shape: Shape) -> str:
+    """A line on what an input is made of."""
+    if isinstance(shape, FieldsShape):
+        return f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"
+    if isinstance(shape, GridShape):
+        return f"{shape.channels} channels of {shape.height} x {shape.width}"
+    if shape.vocabulary is None:
+        return f"up to {shape.length} steps of {shape.width} values"
+    return f"up to {shape.length} tokens"
 
 
 def _settled(plan: Plan, outcome: Outcome) -> Plan:

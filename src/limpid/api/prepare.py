@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 
 from limpid._version import __version__
-from limpid.api.encode import encode_part
+from limpid.api.encode import LeftOut, encode_part
 from limpid.api.request import Request
+from limpid.api.shown import show_columns
 from limpid.core.contracts import Reasons, Size
 from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
 from limpid.core.forms import Shape
@@ -24,8 +25,10 @@ from limpid.data.encoded import Encoded
 from limpid.data.profile import profile
 from limpid.data.table import Table
 from limpid.planning.assemble import Assembled, build
+from limpid.planning.augmentation import Augmentation, augmentation
 from limpid.planning.draft import Draft, decide_data
 from limpid.planning.networks import plan_nets, read_nets
+from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
@@ -33,6 +36,7 @@ from limpid.training.measure import flops, machine_key
 from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
+_PACE_BYTES = 256 << 20
 _COMPARED_ROWS = 300_000
 WATCHED_ROWS = 50_000
 """Validation rows that the training looks at, at most; calibration and figures look at more."""
@@ -59,6 +63,7 @@ class Prepared:
     advice_reasons: Reasons
     because: Reasons
     evaluate: EvaluateSpec
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -69,6 +74,10 @@ class Prepared:
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""
         return self.draft.encoders.shapes()
+
+    def augmentation(self) -> Augmentation:
+        """What changes training examples."""
+        return augmentation(self.draft.encoders, self.shapes, derive(self.draft.seed, "augmentation"))
 
     def build(self) -> Assembled:
         """The network with its first weights, which follow from the seed alone."""
@@ -98,6 +107,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
             task=request.task,
             seed=request.seed,
             source=request.source,
+            seconds=training_seconds(request, request.tables["train"].rows),
         )
     with stage(tell, "profile"):
         found = look_closely(draft)
@@ -119,6 +129,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         inputs,
         size,
         external=request.module is not None,
+        defaults=draft.encoders.default_nets,
     )
     evaluate = parse(EvaluateSpec, request.settings.get("evaluate") or {}, where="evaluate")
     return Prepared(request, draft, found, nets, advice, advice_reasons, {**draft.because, **because}, evaluate)
@@ -129,15 +140,19 @@ def look_closely(draft: Draft) -> dict[str, Any]:
     because = {name: draft.because.get(f"data.columns.{name}", "") for name in draft.data.columns}
     rows = {name: len(part.rows) for name, part in draft.parts.items()}
     frame, parts = draft.sample, None
-    if sum(rows.values()) <= _COMPARED_ROWS:
-        names = list(draft.data.columns)
-        frames = [part.table.read(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
+    names = list(draft.data.columns)
+    bytes_ = sum(rows.values()) * row_bytes(draft.parts["train"].table, names)
+    if sum(rows.values()) <= _COMPARED_ROWS and bytes_ <= COMPARED_BYTES:
+        frames = [part.table.look(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
         named = [np.full(rows[n], n) for n, part in draft.parts.items() if _has(part.table, names)]
         if len({tuple(f.schema.items()) for f in frames}) == 1:
             frame, parts = pl.concat(frames), np.concatenate(named)
-    return profile(
+    found = profile(
         frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, parts=parts, seed=draft.seed
     )
+    train = draft.parts["train"]
+    show_columns(found, train.table, draft.data.columns, draft.data.target[0], train.rows)
+    return found
 
 
 def _has(table: Table, names: list[str]) -> bool:
@@ -171,6 +186,7 @@ def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int
                 draft.repairs,
                 None if folder is None else folder / name,
                 draft.data.resident_bytes,
+                prepared.left_out,
             )
     for repair in draft.repairs:
         tell(Noted("look", f"{repair.where}: {repair.count:,} {repair.what}"))
@@ -220,7 +236,7 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
 
 
 def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> Pace:
-    rows = np.arange(min(len(train), _PACE_ROWS))
+    rows = np.arange(max(1, min(len(train), _PACE_ROWS, int(_PACE_BYTES * len(train) / max(train.nbytes, 1)))))
     model = prepared.build()
     sample = train.take(rows)
     guess, _, _ = plan_training(
@@ -239,6 +255,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         valid_rows=min(prepared.sizes.get("valid", 0), WATCHED_ROWS),
         device=device,
         fresh=prepared.request.clock.budget is not None,
+        augment=prepared.augmentation(),
         signature=str({n: c.as_dict() for n, c in prepared.nets.items()})
         + str({n: s.model_dump() for n, s in prepared.shapes.items()}),
     )

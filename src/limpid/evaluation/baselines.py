@@ -24,12 +24,14 @@ from limpid.core.contracts import Prediction, Task
 from limpid.core.forms import FieldsShape, Shape
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
-from limpid.evaluation.features import BoostedFeatures, LinearFeatures
+from limpid.evaluation.features import BoostedFeatures, LinearFeatures, boostable
+from limpid.evaluation.grid_features import grid_inputs
 
 Array = npt.NDArray[Any]
 Answer = Callable[[Encoded], Array]
 
 _LINEAR_ROWS = 100_000
+_LINEAR_GRID_ROWS = 10_000
 _BOOSTED_ROWS = 500_000
 _SMALL_CELLS = 3e6  # rows times columns times outputs below which no sample is drawn: the clock ends the fit at worst
 _LINEAR_STEPS = 200
@@ -227,7 +229,7 @@ def _linear(work: _Work, notes: list[str]) -> Answer:
 
     classify = work.task.name == "classification"
     steps = _LINEAR_STEPS if classify else 1
-    rows = min(len(work.target), _LINEAR_ROWS)
+    rows = min(len(work.target), _LINEAR_GRID_ROWS if grid_inputs(work.train) else _LINEAR_ROWS)
     rows = min(rows, max(_FEWEST_ROWS, int(_MOST_LINEAR_CELLS / (_active_columns(work) * work.outputs * steps))))
     limit = None if work.left is None else time.monotonic() + _LINEAR_SHARE * work.left
 
@@ -259,6 +261,8 @@ def _active_columns(work: _Work) -> int:
 
 
 def _boosted(work: _Work, notes: list[str]) -> Answer:
+    if not boostable(work.train):
+        raise _NoTime("left out: trees read raw pixels and values badly")
     import sklearn.ensemble  # noqa: F401  (its import must not count as the cost of a trial)
 
     rows = min(len(work.target), _BOOSTED_ROWS)

@@ -20,5 +20,5 @@ CATALOGUE = Catalogue(
     ],
 )
 
-DEFAULTS = {"fields": "tabm", "seq": "bag"}
+DEFAULTS = {"fields": "tabm", "seq": "bag", "grid": "resnet"}
 """Form -> the net that reads it where none is named."""

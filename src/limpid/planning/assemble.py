@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from limpid.core.contracts import Net, Task
 from limpid.core.errors import RequestError
-from limpid.core.forms import FIELDS, Form, Shape, assemble
+from limpid.core.forms import FIELDS, Form, GridShape, Shape, assemble
 from limpid.core.spec import parse
 from limpid.nets import CATALOGUE
 from limpid.planning.external import External
 from limpid.planning.plan import Component
+
+_FLOPS_AT_ONCE = 4e10  # a few hundred pictures through a small convolutional net
 
 
 class Fuse(nn.Module):
@@ -55,6 +57,7 @@ class Assembled(nn.Module):
     Args:
         nets: input name -> net, the main input first.
         forms: input name -> form.
+        shapes: input name -> shape.
         task: gives the head.
         dropout: share of examples that train without the further inputs, where there are any.
 
@@ -62,10 +65,24 @@ class Assembled(nn.Module):
         A batch maps "INPUT.PART" to tensors of B rows; the output is (B,K), or (B,M,K) where the main net has members.
     """
 
-    def __init__(self, nets: Mapping[str, Any], forms: Mapping[str, str], task: Task, *, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        nets: Mapping[str, Any],
+        forms: Mapping[str, str],
+        shapes: Mapping[str, Shape],
+        task: Task,
+        *,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
         self.inputs = list(nets)
         self.forms = dict(forms)
+        self._scaled = {name: n for n, name in enumerate(nets) if isinstance(shapes.get(name), GridShape)}
+        for name, n in self._scaled.items():
+            shape = cast(GridShape, shapes[name])
+            # Known from the shape, so no part of the weights.
+            self.register_buffer(f"mean_{n}", torch.tensor(shape.mean).view(-1, 1, 1), persistent=False)
+            self.register_buffer(f"std_{n}", torch.tensor(shape.std).view(-1, 1, 1), persistent=False)
         # Column names may hold dots, which module names must not.
         self.nets = nn.ModuleDict({f"input_{n}": net for n, net in enumerate(nets.values())})
         main = nets[self.inputs[0]]
@@ -87,6 +104,9 @@ class Assembled(nn.Module):
                 parts[part] = value.long() if part in ("categories", "tokens") else value
         if self.forms[name] == FIELDS:
             parts["missing"] = parts["missing"].to(parts["numbers"].dtype)
+        if name in self._scaled:
+            mean, std = (self.get_buffer(f"{word}_{self._scaled[name]}") for word in ("mean", "std"))
+            parts["pixels"] = (parts["pixels"].float() - mean) / std
         return assemble(self.forms[name], parts)
 
     def features(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -126,6 +146,12 @@ class Assembled(nn.Module):
         return float(total + 2 * extra)
 
 
+def rows_at_once(network: nn.Module, most: int) -> int:
+    """Rows of one forward pass without gradients: fewer for networks whose activations are large."""
+    flops = network.flops() if isinstance(network, Assembled) else 0.0
+    return max(1, min(most, int(_FLOPS_AT_ONCE / max(flops, 1.0))))
+
+
 def build(
     net: Component,
     nets: Mapping[str, Component],
@@ -162,7 +188,7 @@ def build(
             kind = CATALOGUE.load(chosen.name, where=path)
             check_takes(chosen.name, kind, name, forms[name], where=path)
             built[name] = kind(parse(kind.Spec, chosen.settings, where=path), shape)
-        return Assembled(built, forms, task)
+        return Assembled(built, forms, shapes, task)
 
 
 def check_takes(name: str, kind: Any, column: str, form: str, *, where: str) -> None:

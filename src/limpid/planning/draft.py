@@ -25,7 +25,18 @@ from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.planning.columns import Columns, check_any, decide_columns, plan_options
 from limpid.planning.encoders import Encoders
-from limpid.planning.parts import Part, check_weights, divide, look, with_known_classes, with_target, without_copies
+from limpid.planning.parts import (
+    FIT_CELLS,
+    Part,
+    cells,
+    check_weights,
+    divide,
+    look,
+    row_bytes,
+    with_known_classes,
+    with_target,
+    without_copies,
+)
 from limpid.planning.plan import DataSpec
 from limpid.planning.settings import merge
 from limpid.planning.target import check_numbers, choose_task, no_target, resolve_names, target_kind
@@ -34,6 +45,7 @@ from limpid.tasks import CATALOGUE as TASKS
 FIT_ROWS = 500_000
 _FIT_ROWS_LEAST = 20_000
 _FIT_CELLS = 5_000_000
+_FIT_BYTES = 512 << 20
 
 
 @dataclass
@@ -66,6 +78,7 @@ def decide_data(
     task: str | None,
     seed: int,
     source: Mapping[str, str],
+    seconds: float | None = None,
 ) -> Draft:
     """From tables and settings to a draft.
 
@@ -76,6 +89,7 @@ def decide_data(
         task: the task asked for.
         seed: of the split.
         source: how each table was named by the user, for the plan.
+        seconds: time for the training under a budget, roughly, or None.
 
     Raises:
         LimpidError: the request or the data are wrong; see the parts.
@@ -108,7 +122,12 @@ def decide_data(
     _check_roles(roles, targets)
     keep = [n for n in (*targets, *roles.values()) if n is not None]
     columns = decide_columns(
-        frame, dict((settings.get("data") or {}).get("columns") or {}), total_rows=train.rows, keep=keep, drop=data.drop
+        frame,
+        dict((settings.get("data") or {}).get("columns") or {}),
+        total_rows=train.rows,
+        keep=keep,
+        drop=data.drop,
+        cells=cells(train),
     )
     because.update(columns.because)
     if not targets:
@@ -139,14 +158,18 @@ def decide_data(
         check_numbers(parts["train"].target, parts["train"].rows, train.name)
 
     sample = _sample(parts["train"], specs, because)
-    facts = {name: column_facts(sample[name], total_rows=len(parts["train"].rows)) for name in sample.columns}
+    files = cells(parts["train"].table, parts["train"].rows, FIT_CELLS)
+    facts = {
+        name: column_facts(files.get(name, sample[name]), total_rows=len(parts["train"].rows))
+        for name in sample.columns
+    }
     specs = _drop_constant(specs, facts, data, because)
     check_any(specs, train.name)
     fitted_task = _plan_task(task_name, settings, parts["train"], targets, facts, specs, because)
     if task_name == "classification":
         parts = {name: with_known_classes(part, fitted_task, repairs) for name, part in parts.items()}
-    size = Size(rows=len(parts["train"].rows), outputs=fitted_task.outputs, task=task_name)
-    specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size)
+    size = Size(rows=len(parts["train"].rows), outputs=fitted_task.outputs, task=task_name, seconds=seconds)
+    specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size, settings.get("net"))
     because.update(reasons)
     specs = _select(data, specs, facts, sample, parts["train"], fitted_task, seed, because)
     data = data.with_(target=tuple(targets), columns=specs)
@@ -157,7 +180,7 @@ def decide_data(
         task=fitted_task,
         columns=Columns(specs, columns.facts, columns.because),
         parts=parts,
-        encoders=Encoders.fit(specs, sample),
+        encoders=Encoders.fit(specs, sample, files),
         facts=facts,
         because=because,
         repairs=repairs,
@@ -190,13 +213,14 @@ def _check_roles(roles: Mapping[str, str | None], targets: Sequence[str]) -> Non
 
 
 def _sample(train: Part, specs: Mapping[str, ColumnSpec], because: dict[str, str]) -> pl.DataFrame:
-    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of five million cells."""
+    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of bounded size."""
     rows = train.rows
     most = max(_FIT_ROWS_LEAST, min(FIT_ROWS, _FIT_CELLS // max(len(specs), 1)))
+    most = min(most, int(_FIT_BYTES / row_bytes(train.table, list(specs))))
     if len(rows) > most:
         rows = np.sort(generator(0, "fit rows").choice(rows, most, replace=False))
         because["data.fitted_on"] = f"encoders and profile look at {most:,} of {len(train.rows):,} training rows"
-    return train.table.read(list(specs), rows=rows)
+    return train.table.look(list(specs), rows=rows)
 
 
 def _drop_constant(

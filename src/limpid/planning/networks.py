@@ -69,6 +69,7 @@ def plan_nets(
     size: Size,
     *,
     external: bool,
+    defaults: Mapping[str, str] | None = None,
 ) -> tuple[dict[str, Component], Reasons, dict[str, Any], Reasons]:
     """Choose and complete the net of each input; the chain is checked before any data are encoded.
 
@@ -77,6 +78,7 @@ def plan_nets(
         shapes, inputs: of each input, the main one first.
         size: how much there is to learn from and to spend.
         external: whether the user supplies a module for the main input.
+        defaults: input -> the net that its kind of column asks for, in place of the form's default.
 
     Returns:
         input -> net; reasons by dotted path; what the main net recommends for training, with reasons.
@@ -96,7 +98,7 @@ def plan_nets(
             chosen[name] = Component(name="external", settings={})
             because[f"{path}.name"] = "a module of the user's own"
             continue
-        kind_name = given or DEFAULTS[form]
+        kind_name = given or _default(name, form, main=n == 0, asked=defaults or {})
         kind = CATALOGUE.load(kind_name, where=path)
         check_takes(kind_name, kind, name, form, where=path)
         because[f"{path}.name"] = "as asked" if given else _why_default(kind_name, name, form)
@@ -107,6 +109,11 @@ def plan_nets(
         if n == 0 and hasattr(kind, "train_defaults"):
             advice, advice_reasons = kind.train_defaults(planned, shapes[name], size)
     return chosen, because, advice, advice_reasons
+
+
+def _default(name: str, form: str, *, main: bool, asked: Mapping[str, str]) -> str:
+    # Beside a main input the table's columns say little that an ensemble would say better.
+    return asked.get(name) or (DEFAULTS[form] if main or form != FIELDS else "mlp")
 
 
 def _why_default(net: str, name: str, form: str) -> str:
