@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limpid.core.errors import RequestError
+from limpid.data.stored import Stored
 
 Stamps = npt.NDArray[np.int64]
 
@@ -30,6 +31,7 @@ _NICE += [60 * SECOND * n for n in (1, 2, 5, 10, 15, 20, 30)]
 _NICE += [HOUR * n for n in (1, 2, 3, 4, 6, 8, 12)] + [DAY, 7 * DAY]
 _REGULAR = 0.5  # share of the distances that one step must explain, or the stamps count as irregular
 _LARGEST = 2**53
+_MOST_MONTHS = 1_200
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,23 @@ class Frequency:
     def state(self) -> dict[str, Any]:
         """As JSON."""
         return {"kind": self.kind, "size": self.size, "phase": self.phase, "within": self.within}
+
+    @classmethod
+    def from_state(cls, state: Any) -> Self:
+        """The inverse of `state`.
+
+        Raises:
+            BundleError: it is damaged or hostile.
+        """
+        stored = Stored(state, where="the frequency")
+        kind = stored.text("kind", limit=16)
+        if kind not in ("time", "months", "business", "count"):
+            stored.refuse("its kind is unknown", "time, months, business or count")
+        most = _MOST_MONTHS if kind == "months" else 1 if kind == "business" else _LARGEST
+        size = stored.integer("size", 1, most)
+        phase, within = stored.integer("phase", 0, size - 1), stored.integer("within", -1, 31 * DAY)
+        stored.done()
+        return cls(kind, size, phase, within)
 
 
 def find_frequency(stamps: Stamps, series: Stamps, *, dated: bool) -> tuple[Frequency, str, bool]:

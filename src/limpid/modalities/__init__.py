@@ -12,5 +12,6 @@ CATALOGUE = Catalogue(
         Entry("text", "limpid.modalities.text:Text", "words, as hashed words and pieces of words"),
         Entry("key", "limpid.modalities.key:Key", "an identifier of the row, which no net reads"),
         Entry("constant", "limpid.modalities.constant:Constant", "the same in every row, which no net reads"),
+        Entry("window", "limpid.modalities.window:Window", "a stretch of a series, cut out by a forecast"),
     ],
 )

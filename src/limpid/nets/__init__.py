@@ -17,6 +17,11 @@ CATALOGUE = Catalogue(
             "for tables: a transformer in which each column is a token",
         ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
+        Entry(
+            "dlinear",
+            "limpid.nets.dlinear:DLinear",
+            "for series: the moving average and what is left of it, for the head's linear layer",
+        ),
     ],
 )
 

@@ -128,7 +128,11 @@ class Assembled(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B,K) or (B,M,K) raw outputs."""
-        outputs: Tensor = self.head(self.features(batch))
+        features = self.features(batch)
+        if getattr(self.head, "reads_input", False):
+            outputs: Tensor = self.head(features, self.form(self.inputs[0], batch))
+            return outputs
+        outputs = self.head(features)
         return outputs
 
     @torch.no_grad()
@@ -136,6 +140,8 @@ class Assembled(nn.Module):
         """Let each net look once at training examples, before the first step."""
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
             cast(Net, net).prepare(self.form(name, batch), target)
+        if getattr(self.head, "reads_input", False):
+            cast(Net, self.head).prepare(self.form(self.inputs[0], batch), target)
 
     def flops(self) -> float:
         """Multiplications and additions of one example's forward pass, the fusing layer and head included."""
@@ -188,7 +194,7 @@ def build(
             kind = CATALOGUE.load(chosen.name, where=path)
             check_takes(chosen.name, kind, name, forms[name], where=path)
             built[name] = kind(parse(kind.Spec, chosen.settings, where=path), shape)
-        return Assembled(built, forms, shapes, task)
+        return Assembled(built, forms, shapes, task, dropout=getattr(task, "further_dropout", 0.5))
 
 
 def check_takes(name: str, kind: Any, column: str, form: str, *, where: str) -> None:
