@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limpid.api.finish import finish
+from limpid.api.forecasts import windows_of
 from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
@@ -148,7 +149,7 @@ def _word(request: Request) -> str:
 
 
 def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
-    from limpid.evaluation import baselines
+    from limpid.evaluation import baselines, forecast_baselines
     from limpid.training.supervised import fit
 
     prepared = prepare(request, tell)
@@ -175,15 +176,19 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     if prepared.evaluate.baselines:
         with stage(tell, "baselines"):
             budget = request.clock.budget
-            beside = baselines.run(
-                train_part,
-                valid_part,
-                encoded.get("test"),
-                prepared.draft.task,
-                prepared.shapes.get("fields"),
-                None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0)),
-                derive(prepared.draft.seed, "baselines"),
-            )
+            limit = None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0))
+            if (series := windows_of(prepared)) is not None:
+                beside = forecast_baselines.run(series, encoded, prepared.draft.task, limit)
+            else:
+                beside = baselines.run(
+                    train_part,
+                    valid_part,
+                    encoded.get("test"),
+                    prepared.draft.task,
+                    prepared.shapes.get("fields"),
+                    limit,
+                    derive(prepared.draft.seed, "baselines"),
+                )
     earlier = folder.plan.read_bytes() if folder.plan.is_file() else None
     with stage(tell, "plan"):
         plan, expected = finish_plan(prepared, train_part, tell)

@@ -29,6 +29,7 @@ from limpid.planning.assemble import Assembled, build
 from limpid.planning.augmentation import Augmentation, augmentation
 from limpid.planning.begin import put_weights
 from limpid.planning.draft import Draft, decide_data
+from limpid.planning.forecast import asks_forecast, decide_forecast
 from limpid.planning.networks import plan_nets, read_nets
 from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
@@ -109,16 +110,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     """
     starts = read_starts(request, tell)
     with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
-        draft = decide_data(
-            request.tables,
-            request.settings,
-            target=request.target,
-            task=request.task,
-            seed=request.seed,
-            source=request.source,
-            seconds=training_seconds(request, request.tables["train"].rows),
-            starts=starts,
-        )
+        draft = _draft(request, starts)
     with stage(tell, "profile"):
         found = look_closely(draft)
         for leak in found.get("leaks", []):
@@ -147,12 +139,40 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     return Prepared(request, draft, found, nets, advice, advice_reasons, because, evaluate, starts)
 
 
+def _draft(request: Request, starts: Starts) -> Draft:
+    seconds = training_seconds(request, request.tables["train"].rows)
+    if asks_forecast(request.task, request.settings):
+        return decide_forecast(
+            request.tables,
+            request.settings,
+            target=request.target,
+            seed=request.seed,
+            source=request.source,
+            seconds=seconds,
+        )
+    return decide_data(
+        request.tables,
+        request.settings,
+        target=request.target,
+        task=request.task,
+        seed=request.seed,
+        source=request.source,
+        seconds=seconds,
+        starts=starts,
+    )
+
+
 def look_closely(draft: Draft) -> dict[str, Any]:
     """The profile of training rows; the other parts are only compared with them for copies, which decides nothing."""
     because = {name: draft.because.get(f"data.columns.{name}", "") for name in draft.data.columns}
     rows = {name: len(part.rows) for name, part in draft.parts.items()}
     frame, parts = draft.sample, None
     names = list(draft.data.columns)
+    train = draft.parts["train"]
+    if not _has(train.table, names):  # rows are made of the source's rows: these are looked at
+        return profile(
+            frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, seed=draft.seed
+        )
     bytes_ = sum(rows.values()) * row_bytes(draft.parts["train"].table, names)
     if sum(rows.values()) <= _COMPARED_ROWS and bytes_ <= COMPARED_BYTES:
         frames = [part.table.look(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
@@ -162,7 +182,6 @@ def look_closely(draft: Draft) -> dict[str, Any]:
     found = profile(
         frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, parts=parts, seed=draft.seed
     )
-    train = draft.parts["train"]
     show_columns(found, train.table, draft.data.columns, draft.data.target[0], train.rows)
     return found
 

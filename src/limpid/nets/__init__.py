@@ -38,6 +38,11 @@ CATALOGUE = Catalogue(
             "limpid.nets.convkernel:ConvKernel",
             "for series: thousands of fixed convolution kernels, and a linear head solved for in closed form",
         ),
+        Entry(
+            "dlinear",
+            "limpid.nets.dlinear:DLinear",
+            "for series: the moving average and what is left of it, for the head's linear layer",
+        ),
     ],
 )
 

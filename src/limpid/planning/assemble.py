@@ -143,7 +143,11 @@ class Assembled(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B,K) or (B,M,K) raw outputs."""
-        outputs: Tensor = self.head(self.features(batch))
+        features = self.features(batch)
+        if getattr(self.head, "reads_input", False):
+            outputs: Tensor = self.head(features, self.form(self.inputs[0], batch))
+            return outputs
+        outputs = self.head(features)
         return outputs
 
     @torch.no_grad()
@@ -157,6 +161,12 @@ class Assembled(nn.Module):
         """
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
             cast(Net, net).prepare(self.form(name, batch), target)
+        if getattr(self.head, "reads_input", False):
+            cast(Net, self.head).prepare(self.form(self.inputs[0], batch), target)
+        self._solve(batch, target, weight)
+
+    def _solve(self, batch: Mapping[str, Tensor], target: Tensor, weight: Tensor | None) -> None:
+        """Find the head in closed form, where the main net asks for it."""
         most = getattr(self.nets["input_0"], "solved_rows", 0)
         if not most or self.fuse is not None or len(target) < 2:
             return
@@ -227,7 +237,7 @@ def build(
             kind = CATALOGUE.load(chosen.name, where=path)
             check_takes(chosen.name, kind, name, shape, where=path)
             built[name] = kind(parse(kind.Spec, chosen.settings, where=path), shape)
-        return Assembled(built, forms, shapes, task)
+        return Assembled(built, forms, shapes, task, dropout=getattr(task, "further_dropout", 0.5))
 
 
 def check_takes(name: str, kind: Any, column: str, shape: Shape, *, where: str) -> None:
