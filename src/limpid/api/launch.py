@@ -21,7 +21,7 @@ from limpid.core.files import write_bytes
 from limpid.core.forms import FieldsShape, GridShape, Shape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
-from limpid.data.encoded import Encoded
+from limpid.data.encoded import Encoded, joined
 from limpid.planning.assemble import Assembled, describe
 from limpid.planning.plan import Plan, write_plan
 
@@ -196,6 +196,8 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     if request.clock.budget is None:
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     model = prepare_model(prepared, train_part)
+    for note in prepared.begin(model):
+        tell(Noted("info", note))
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
     if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
         folder.write(folder.seen, looks)
@@ -228,7 +230,11 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
         raise KeyboardInterrupt
     plan = _settled(plan, outcome)
     write_plan(plan, folder.plan)
-    report = finish(prepared, plan, folder, model.cpu(), encoded, outcome, beside, tell, request.clock)
+    final = model = model.cpu()
+    if plan.train.refit is True:
+        with stage(tell, "refit", "on training and validation rows together"):
+            final = refit(prepared, plan, train_part, valid_part, outcome, folder, resume=resume)
+    report = finish(prepared, plan, folder, model, final, encoded, outcome, beside, tell, request.clock)
     shutil.rmtree(scratch, ignore_errors=True)
     budget, took = request.clock.budget, request.clock.elapsed
     if budget is not None and took > 1.1 * budget:
@@ -245,6 +251,52 @@ def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYT
     return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
 
 
+def refit(
+    prepared: Prepared,
+    plan: Plan,
+    train_part: Encoded,
+    valid_part: Encoded,
+    outcome: Outcome,
+    folder: RunFolder,
+    *,
+    resume: bool,
+) -> Assembled:
+    """The network fitted anew on training and validation rows, for as many steps a row as were best before."""
+    from limpid.training.supervised import fit
+
+    both = joined(train_part, valid_part)
+    model = prepare_model(prepared, both)
+    if not outcome.best_step:
+        return model.eval()
+    spec = plan.train
+    per_epoch = spec.epoch_steps or -(-len(train_part) // (int(spec.batch) * spec.accumulate))
+    growth = len(both) / len(train_part)
+    spec = spec.with_(
+        lr=outcome.lr,
+        epoch_steps=max(1, round(per_epoch * growth)),
+        stop_step=max(1, round(outcome.best_step * growth)),
+        patience=0,
+    )
+    again = fit(
+        model,
+        prepared.draft.task,
+        both,
+        None,
+        spec,
+        seed=derive(plan.seed, "refit"),
+        device=prepared.request.device,
+        folder=folder.checkpoint / "refit",
+        resume=resume,
+        loss=prepared.request.loss,
+        metric=prepared.request.metric,
+        columns=_columns(prepared),
+        augment=prepared.augmentation(),
+    )
+    if again.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return model.cpu()
+
+
 def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     """The network with its first weights, having looked once at training examples."""
     import torch
@@ -254,8 +306,9 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
+    weight = None if part.weight is None else torch.from_numpy(np.array(part.weight))
     torch.manual_seed(derive(prepared.draft.seed, "prepare"))
-    model.prepare(batch, target)
+    model.prepare(batch, target, weight)
     return model
 
 

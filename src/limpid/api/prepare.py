@@ -16,6 +16,7 @@ from limpid._version import __version__
 from limpid.api.encode import LeftOut, encode_part
 from limpid.api.request import Request
 from limpid.api.shown import show_columns
+from limpid.api.starts import read_starts
 from limpid.core.contracts import Reasons, Size
 from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
 from limpid.core.forms import Shape
@@ -26,14 +27,16 @@ from limpid.data.profile import profile
 from limpid.data.table import Table
 from limpid.planning.assemble import Assembled, build
 from limpid.planning.augmentation import Augmentation, augmentation
+from limpid.planning.begin import put_weights
 from limpid.planning.draft import Draft, decide_data
 from limpid.planning.forecast import asks_forecast, decide_forecast
 from limpid.planning.networks import plan_nets, read_nets
 from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
+from limpid.planning.start import Starts
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
-from limpid.training.measure import flops, machine_key
+from limpid.training.measure import flops, machine_key, threads
 from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
@@ -64,6 +67,7 @@ class Prepared:
     advice_reasons: Reasons
     because: Reasons
     evaluate: EvaluateSpec
+    starts: Starts = field(default_factory=Starts)
     left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
@@ -93,6 +97,10 @@ class Prepared:
             module=self.request.module,
         )
 
+    def begin(self, model: Assembled) -> list[str]:
+        """Put the weights of the models that the run starts from into its network; says what was taken."""
+        return put_weights(model, self.starts, self.draft.task)
+
 
 def prepare(request: Request, tell: Listener) -> Prepared:
     """Look at the data and decide everything but the training.
@@ -100,8 +108,9 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     Raises:
         LimpidError: the request or the data are wrong.
     """
+    starts = read_starts(request, tell)
     with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
-        draft = _draft(request)
+        draft = _draft(request, starts)
     with stage(tell, "profile"):
         found = look_closely(draft)
         for leak in found.get("leaks", []):
@@ -123,12 +132,14 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         size,
         external=request.module is not None,
         defaults=draft.encoders.default_nets,
+        starts=starts,
     )
     evaluate = parse(EvaluateSpec, request.settings.get("evaluate") or {}, where="evaluate")
-    return Prepared(request, draft, found, nets, advice, advice_reasons, {**draft.because, **because}, evaluate)
+    because = {**draft.because, **because}
+    return Prepared(request, draft, found, nets, advice, advice_reasons, because, evaluate, starts)
 
 
-def _draft(request: Request) -> Draft:
+def _draft(request: Request, starts: Starts) -> Draft:
     seconds = training_seconds(request, request.tables["train"].rows)
     if asks_forecast(request.task, request.settings):
         return decide_forecast(
@@ -147,6 +158,7 @@ def _draft(request: Request) -> Draft:
         seed=request.seed,
         source=request.source,
         seconds=seconds,
+        starts=starts,
     )
 
 
@@ -225,10 +237,17 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
     if request.clock.budget is not None:
         seconds = max(0.5, (request.clock.left or 0.0) - reserve(request.clock.budget, rows))
     pace = Pace({"fp32": 1.0}, 0.0, 1)
-    if asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
-        pace = _pace(prepared, asked, train, request.device)
+    model, layers = None, 0
+    if prepared.starts:
+        model = prepared.build()
+        prepared.begin(model)
+        layers = len(model.depths())
+    if prepared.advice.get("epochs") == 0 and asked.epochs == AUTO:
+        pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
+    elif asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
+        pace = _pace(prepared, asked, train, request.device, model or prepared.build(), layers)
     spec, reasons, expected = plan_training(
-        asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds
+        asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds, layers=layers
     )
     because = {**prepared.because, **{f"train.{field}": reason for field, reason in reasons.items()}}
     old = request.settings.get("because") or {}
@@ -254,9 +273,8 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
     return plan, expected
 
 
-def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> Pace:
+def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str, model: Assembled, layers: int) -> Pace:
     rows = np.arange(max(1, min(len(train), _PACE_ROWS, int(_PACE_BYTES * len(train) / max(train.nbytes, 1)))))
-    model = prepared.build()
     sample = train.take(rows)
     guess, _, _ = plan_training(
         asked,
@@ -265,6 +283,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         rows=prepared.sizes["train"],
         pace=Pace({"fp32": 1.0}, 0.0, 1),
         seconds=None,
+        layers=layers,
     )
     return measure_pace(
         model,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limpid.data.frequency import Stamps
-from limpid.data.series import Book, Floats
+from limpid.data.timelines import Book, Floats
 from limpid.data.windows import Cutting
 
 PARTS = ("train", "valid", "test")

@@ -190,7 +190,11 @@ def find_frequency(stamps: Stamps, series: Stamps, *, dated: bool) -> tuple[Freq
     if not dated:
         size = int(_commonest(gaps))
         share = float((gaps == size).mean())
-        return Frequency("count", size).fitted(stamps), f"{share:.0%} of the neighbours are {size} apart", share >= _REGULAR
+        return (
+            Frequency("count", size).fitted(stamps),
+            f"{share:.0%} of the neighbours are {size} apart",
+            share >= _REGULAR,
+        )
     if (found := _by_calendar(stamps, gaps)) is not None:
         return found
     size = int(_commonest(gaps))

@@ -1,380 +1,269 @@
-"""From rows to series on a regular grid: read the stamps, put every row on its step, count what had to be mended.
+"""How cells become series: lists of numbers, or of time steps with several numbers, read as one ragged array.
 
-Legend of shapes: N rows of the source, S series, G steps of all series one after the other, C channels.
+A polars column of one channel is List(Float64), one of several is List(List(Float64)), time steps outside and the
+channels of a step inside; arrays of a fixed length are read alike, and so is text such as "0.1, 0.4, 0.2". Facts,
+encoders and drawings all read series through this file.
+
+Legend of shapes: N cells, S time steps of all cells one after the other, D channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from pydantic import Field
 
-from limpid.core.errors import DataError
-from limpid.core.repairs import Repairs
-from limpid.core.schema import ColumnSpec
-from limpid.core.spec import Spec
-from limpid.data.cleaning import canonical, clean, parse_dates, parse_numbers
-from limpid.data.frequency import Frequency, Stamps
-from limpid.data.table import Table
+from limpid.core.schema import SeriesFacts
+from limpid.data.cleaning import plain
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+MOST_CHANNELS = 4_096
+"""A time step with more numbers than this is none."""
 
-PARTS = ("year", "month", "day", "hour", "minute", "second")
-"""Words that columns are named by where a moment is written over several of them."""
+LONGEST_TEXT = 4 << 20
+"""Characters of a text cell that is read as a series; a longer one is none."""
 
-_MOST_FOLD = 50  # steps of the grid for each row, beyond which a stamp must be wrong
-_SMALL_GRID = 100_000
-_ORDER = "step"
-
-
-class Layout(Spec):
-    """Which columns of a table make up its series, and on which grid they lie."""
-
-    clock: Literal["date", "parts", "count", "order"] = Field(
-        description="how the time is written: a date, parts of a date in several columns, whole numbers, or not at all"
-    )
-    time: tuple[str, ...] = Field(default=(), description="the columns that tell the time")
-    ids: tuple[str, ...] = Field(default=(), description="the columns that tell the series apart")
-    target: str = Field(description="the column that is forecast")
-    past: tuple[str, ...] = Field(default=(), description="columns that are known up to the cutoff")
-    known: tuple[str, ...] = Field(default=(), description="columns that are known for the steps to come")
-    static: tuple[str, ...] = Field(default=(), description="columns that never change within a series")
-    columns: dict[str, ColumnSpec] = Field(default_factory=dict, description="what each of these columns is")
-    levels: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="values of the category columns")
-
-    @property
-    def needed(self) -> list[str]:
-        """All columns, the target among them."""
-        return list(dict.fromkeys([*self.time, *self.ids, *self.static, *self.known, *self.past, self.target]))
-
-    def channels(self, names: Sequence[str]) -> list[str]:
-        """Channels of some covariates: one of a number, one for each level of a category."""
-        return [
-            c for n in names for c in ([f"{n}={level}" for level in self.levels[n]] if n in self.levels else [n])
-        ]
+_LEAST_IN_TEXT = 3
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
+_GAP = r"(?:\?|[nN][aA][nN]|NA|null|None)"
+_SERIES = re.compile(rf"[\[(]?\s*(?:{_NUMBER}|{_GAP})(?:(?:\s*[,;|]\s*|\s+)(?:{_NUMBER}|{_GAP}))*\s*[\])]?")
+_BREAK = re.compile(r"\s*[,;|]\s*|\s+")
 
 
 @dataclass(frozen=True)
-class Book:
-    """Series on their grid.
+class Ragged:
+    """N series of unequal lengths.
 
     Args:
-        name: of the data, for messages.
-        layout: what the columns are.
-        frequency: of the grid.
-        names: S rows of the id and static columns.
-        starts: (S+1,) where each series begins among the G steps.
-        first: (S,) index of each series' first step on the grid.
-        values: (G,C) the target, then past and known channels; NaN where nothing is known.
-        row: (G,) row of the source that a step came from, -1 for steps that no row has.
-        part: (G,) which table each step came from, the next one's for steps that no row has.
+        values: (S,D) float64, NaN where a number is absent.
+        lengths: (N,) int64, time steps of each cell; 0 where it is missing.
+        missing: (N,) whether the cell is null, or no series at all.
+        bad: (N,) whether the cell holds something that is no series of this number of channels.
+        uneven: (N,) whether a time step had more or fewer numbers than channels; they were cut, or filled with gaps.
+        endless: (N,) whether a number was infinite, which is a gap.
     """
 
-    name: str
-    layout: Layout
-    frequency: Frequency
-    names: pl.DataFrame
-    starts: Stamps
-    first: Stamps
-    values: Floats
-    row: Stamps
-    part: npt.NDArray[np.int8]
+    values: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.int64]
+    missing: npt.NDArray[np.bool_]
+    bad: npt.NDArray[np.bool_]
+    uneven: npt.NDArray[np.bool_]
+    endless: npt.NDArray[np.bool_]
 
     @property
-    def series(self) -> Stamps:
-        """(G,) code of the series that each step belongs to."""
-        return np.repeat(np.arange(len(self.first)), np.diff(self.starts))
+    def channels(self) -> int:
+        """D."""
+        return int(self.values.shape[1])
 
     @property
-    def index(self) -> Stamps:
-        """(G,) place of each step on the grid."""
-        codes = self.series
-        return np.asarray(np.arange(len(self.values)) - self.starts[codes] + self.first[codes])
+    def owner(self) -> npt.NDArray[np.int64]:
+        """(S,) the cell that each time step belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     @property
-    def ends(self) -> Stamps:
-        """(S,) steps up to and with the last known target, counted from the series' first step."""
-        known = np.flatnonzero(np.isfinite(self.values[:, 0]))
-        ends = np.zeros(len(self.first), dtype=np.int64)
-        codes = self.series[known]
-        np.maximum.at(ends, codes, known - self.starts[codes] + 1)
-        return ends
+    def starts(self) -> npt.NDArray[np.int64]:
+        """(N,) where each cell's time steps begin."""
+        return np.asarray(np.cumsum(self.lengths) - self.lengths)
 
 
-def read_stamps(frame: pl.DataFrame, layout: Layout) -> tuple[Stamps, Bools]:
-    """(N,) the time of each row as microseconds or counts, and which rows have one that can be read."""
-    if layout.clock == "order":
-        return np.arange(frame.height, dtype=np.int64), np.ones(frame.height, dtype=bool)
-    cells = {name: clean(frame[name], layout.columns[name]) for name in layout.time}
-    if layout.clock == "date":
-        name = layout.time[0]
-        moments, _ = parse_dates(cells[name], str(layout.columns[name].options.get("format", "")) or "iso")
-        return _whole(moments.to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy())
-    numbers = {}
-    for name, column in cells.items():
-        values, _ = parse_numbers(column, str(layout.columns[name].options.get("decimal", ".")))
-        numbers[name] = values.fill_null(float("nan")).to_numpy().astype(np.float64)
-    if layout.clock == "count":
-        values = numbers[layout.time[0]]
-        return _whole(np.where(values == np.round(values), values, np.nan))
-    return _from_parts({part_word(name): values for name, values in numbers.items()})
-
-
-def part_word(name: str) -> str:
-    """The part of a moment that a column is named by, or "".
+def holds_series(dtype: pl.DataType) -> bool:
+    """Whether cells of this type are lists of numbers, or lists of such lists.
 
     Example:
-        >>> part_word("Hour"), part_word("price")
-        ('hour', '')
+        >>> holds_series(pl.List(pl.Float64)), holds_series(pl.List(pl.String))
+        (True, False)
     """
-    word = name.strip().casefold()
-    return word if word in PARTS else ""
+    return _depth(dtype) > 0 and _leaf(dtype).is_numeric()
 
 
-def _whole(values: Floats) -> tuple[Stamps, Bools]:
-    good = np.abs(values) < 2.0**53
-    return np.where(good, values, 0.0).astype(np.int64), good
-
-
-def _from_parts(parts: Mapping[str, Floats]) -> tuple[Stamps, Bools]:
-    lowest = {"year": 1970, "month": 1, "day": 1, "hour": 0, "minute": 0, "second": 0}
-    rows = len(next(iter(parts.values())))
-    taken = {word: parts.get(word, np.full(rows, float(low))) for word, low in lowest.items()}
-    limits = {"year": (1, 9999), "month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "second": (0, 59)}
-    good = np.ones(rows, dtype=bool)
-    for word, (low, high) in limits.items():
-        good &= (taken[word] >= low) & (taken[word] <= high) & (taken[word] == np.round(taken[word]))
-    whole = {word: np.where(good, values, lowest[word]).astype(np.int64) for word, values in taken.items()}
-    months = ((whole["year"] - 1970) * 12 + whole["month"] - 1).astype("M8[M]")
-    days = months.astype("M8[D]") + (whole["day"] - 1)
-    good &= days.astype("M8[M]") == months
-    seconds = days.astype(np.int64) * 86_400 + whole["hour"] * 3_600 + whole["minute"] * 60 + whole["second"]
-    return seconds * 1_000_000, good
-
-
-def written_stamps(layout: Layout, stamps: Stamps, sample: pl.DataFrame) -> list[pl.Series]:
-    """The time columns of steps to come, written as the source writes them.
+def read_series(column: pl.Series, channels: int | None = None) -> Ragged:
+    """Read cells as series.
 
     Args:
-        layout: which columns they are.
-        stamps: (N,) microseconds or counts.
-        sample: some rows of the source: typed dates stay typed, text keeps its format.
+        column: lists, lists of lists, or text with numbers between commas, semicolons, bars or blanks.
+        channels: D of the model; by default what most time steps have.
+
+    Example:
+        >>> read = read_series(pl.Series("x", [[1.0, 2.0], None, [3.0]]))
+        >>> read.values.ravel().tolist(), read.lengths.tolist()
+        ([1.0, 2.0, 3.0], [2, 0, 1])
     """
-    if layout.clock == "order":
-        return [pl.Series(_ORDER, stamps)]
-    if layout.clock == "count":
-        return [pl.Series(layout.time[0], stamps)]
-    moments = stamps.astype("M8[us]")
-    if layout.clock == "date":
-        name = layout.time[0]
-        form = str(layout.columns[name].options.get("format", "")) or "iso"
-        return [_as_written(pl.Series(name, moments), sample[name], form)]
-    written = []
-    for name in layout.time:
-        unit = pl.Series(name, moments).dt
-        written.append(getattr(unit, part_word(name))().cast(pl.Int64).alias(name))
-    return written
+    column = plain(column)
+    given = ~column.is_null().to_numpy()
+    if column.dtype == pl.String:
+        column = _parsed(column)
+    depth = _depth(column.dtype)
+    leaf = _leaf(column.dtype)
+    readable = depth > 0 and (leaf.is_numeric() or leaf in (pl.String, pl.Boolean, pl.Null))
+    if not readable or (depth == 1 and channels not in (None, 1)):
+        return _nothing(len(column), given, channels or 1)
+    lengths = _lengths(column)
+    steps = column.filter(pl.Series(lengths > 0)).explode()
+    owner = np.repeat(np.arange(len(column)), lengths)
+    uneven = np.zeros(len(column), bool)
+    if depth == 1:
+        values = _floats(steps).reshape(-1, 1)
+    else:
+        values, wrong = _channels(steps, channels)
+        uneven[owner[wrong]] = True
+    endless = np.zeros(len(column), bool)
+    infinite = np.isinf(values)
+    if infinite.any():
+        endless[owner[infinite.any(axis=1)]] = True
+        values = np.where(infinite, np.nan, values)
+    missing = column.is_null().to_numpy() if column.null_count() else np.zeros(len(column), bool)
+    return Ragged(values, lengths, missing, missing & given, uneven, endless)
 
 
-def _as_written(moments: pl.Series, cells: pl.Series, form: str) -> pl.Series:
-    """Moments in the type and the format of some cells."""
-    if cells.dtype == pl.Date:
-        return moments.cast(pl.Date)
-    if cells.dtype.is_temporal() or form in ("unix_s", "unix_ms", "unix_us"):
-        ticks = {"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1}.get(form)
-        return moments if ticks is None or cells.dtype.is_temporal() else moments.to_physical() // ticks
-    if form == "iso":
-        lengths = cells.drop_nulls().cast(pl.String).str.len_chars()
-        longest = int(lengths.max() or 0)  # type: ignore[arg-type]
-        form = "%Y-%m" if longest <= 7 else "%Y-%m-%d" if longest <= 10 else "%Y-%m-%d %H:%M:%S"
-    text = moments.dt.strftime(form.replace("%z", "+0000"))
-    return text.cast(pl.Int64, strict=False) if cells.dtype.is_integer() else text
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The rows of one or several tables, read but not yet on a grid.
-
-    Args:
-        stamps, codes, part, row: (N,) time, series, table and row number within it.
-        names: S rows of the id and static columns.
-        values: (N,C) channels.
-    """
-
-    stamps: Stamps
-    codes: Stamps
-    part: npt.NDArray[np.int8]
-    row: Stamps
-    names: pl.DataFrame
-    values: Floats
-
-
-def read_rows(tables: Sequence[Table], layout: Layout, repairs: Repairs, *, target: bool = True) -> Rows:
-    """Read what the layout names; rows without a time are counted and left out.
-
-    Args:
-        tables: of one layout; rows of one series may stand in several.
-        layout: what the columns are.
-        repairs: tally of what had to be mended.
-        target: whether the tables must hold the target.
-
-    Raises:
-        DataError: no row has a time.
-    """
-    pieces = []
-    for place, table in enumerate(tables):
-        names = [n for n in layout.needed if target or n in table.columns]
-        frame = table.read(names)
-        stamps, good = read_stamps(frame, layout)
-        shown = ", ".join(layout.time) or "the rows"
-        if not good.all():
-            first = int(np.flatnonzero(~good)[0])
-            cell = ", ".join(str(frame[n][first]) for n in layout.time)
-            repairs.add(
-                f"{table.name}, {shown}", "rows have no time that can be read and were left out", int((~good).sum()),
-                f"row {first + 1}: {cell}",
-            )  # fmt: skip
-        if not good.any():
-            raise DataError(
-                "no row has a time that can be read",
-                where=f"{table.name}, {shown}",
-                expected="a moment in each row",
-                fix="name the column that tells the time with --set task.time=COLUMN",
-            )
-        rows = np.flatnonzero(good)
-        pieces.append((frame[rows], stamps[rows], np.full(len(rows), place, dtype=np.int8), rows))
-    frame = pl.concat([p[0] for p in pieces], how="vertical_relaxed")
-    keys = [*layout.ids]
-    codes = np.zeros(frame.height, dtype=np.int64)
-    labels = frame.select([canonical(clean(frame[n], layout.columns[n])).alias(n) for n in keys]) if keys else None
-    first_rows = np.zeros(1, dtype=np.int64)
-    if labels is not None:
-        different = labels.with_row_index("row").unique(keys, keep="first", maintain_order=True)
-        numbered = different.select(keys).with_columns(code=pl.int_range(pl.len(), dtype=pl.Int64))
-        codes = labels.join(numbered, on=keys, how="left", nulls_equal=True, maintain_order="left")["code"].to_numpy()
-        first_rows = different["row"].to_numpy().astype(np.int64)
-    return Rows(
-        np.concatenate([p[1] for p in pieces]),
-        codes,
-        np.concatenate([p[2] for p in pieces]),
-        np.concatenate([p[3] for p in pieces]),
-        frame.select([*keys, *layout.static])[first_rows] if keys else pl.DataFrame(),
-        _channels(frame, layout, repairs),
+def series_facts(read: Ragged) -> SeriesFacts | None:
+    """Count what is needed to say whether these are series, and how to read them; None where there is none."""
+    lengths = read.lengths[~read.missing]
+    if not len(lengths):
+        return None
+    gaps = np.isnan(read.values)
+    present = int((~gaps).sum())
+    owner = read.owner
+    with_gap = len(np.unique(owner[gaps.any(axis=1)]))
+    known = read.values[~gaps]
+    mean, deviation, count = moments(read)
+    quantiles = np.quantile(lengths, [0, 0.05, 0.5, 0.95, 1], method="nearest").astype(int).tolist()
+    return SeriesFacts(
+        channels=read.channels,
+        lengths=(quantiles[0], quantiles[1], quantiles[2], quantiles[3], quantiles[4]),
+        gap_share=float(gaps.mean()) if gaps.size else 0.0,
+        gap_series=with_gap / len(lengths),
+        repeat_share=_repeat_share(read),
+        whole_share=float((known == np.floor(known)).mean()) if present else 0.0,
+        level_share=_level_share(mean, deviation, count),
+        unit_share=_unit_share(mean, deviation, count),
+        uneven=int(read.uneven.sum()),
     )
 
 
-def _channels(frame: pl.DataFrame, layout: Layout, repairs: Repairs) -> Floats:
-    columns = [_number(frame, layout.target, layout, repairs)]
-    for name in (*layout.past, *layout.known):
-        if name in layout.levels:
-            if name not in frame.columns:
-                columns += [np.full(frame.height, np.nan)] * len(layout.levels[name])
-                continue
-            text = canonical(clean(frame[name], layout.columns[name]))
-            missing = text.is_null().to_numpy()
-            for level in layout.levels[name]:
-                columns.append(np.where(missing, np.nan, (text == level).fill_null(False).to_numpy()))
-        else:
-            columns.append(_number(frame, name, layout, repairs))
-    return np.stack(columns, axis=1)
+def moments(
+    read: Ragged,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """(N,D) mean, standard deviation and number of the present values of each series; 0 where there is none."""
+    rows, starts, there = len(read.lengths), read.starts, read.lengths > 0
+    known = ~np.isnan(read.values)
+    filled = np.where(known, np.clip(read.values, -1e150, 1e150), 0.0)  # beyond it a square would be infinite
+    count = np.zeros((rows, read.channels), np.int64)
+    mean, deviation = np.zeros((rows, read.channels)), np.zeros((rows, read.channels))
+    if not there.any():
+        return mean, deviation, count
+    first = starts[there]
+    count[there] = np.add.reduceat(known.astype(np.int64), first, axis=0)
+    mean[there] = np.add.reduceat(filled, first, axis=0) / np.maximum(count[there], 1)
+    apart = np.where(known, filled - mean[read.owner], 0.0)
+    deviation[there] = np.sqrt(np.add.reduceat(apart**2, first, axis=0) / np.maximum(count[there], 1))
+    return mean, deviation, count
 
 
-def _number(frame: pl.DataFrame, name: str, layout: Layout, repairs: Repairs) -> Floats:
-    if name not in frame.columns:
-        return np.full(frame.height, np.nan)
-    cells = clean(frame[name], layout.columns[name])
-    values, bad = parse_numbers(cells, str(layout.columns[name].options.get("decimal", ".")))
-    numbers = values.fill_null(float("nan")).to_numpy().astype(np.float64)
-    wrong = np.asarray(bad, dtype=bool) | np.isinf(numbers) | (np.abs(numbers) > 1e30)
-    if wrong.any():
-        first = cells[int(np.flatnonzero(wrong)[0])]
-        repairs.add(name, "is no finite number, taken as missing", int(wrong.sum()), first)
-    return np.where(wrong, np.nan, numbers)
+def _nothing(rows: int, given: npt.NDArray[np.bool_], channels: int) -> Ragged:
+    none = np.zeros(rows, bool)
+    return Ragged(np.zeros((0, channels)), np.zeros(rows, np.int64), np.ones(rows, bool), given, none, none)
 
 
-def in_order(rows: Rows) -> tuple[Stamps, Stamps]:
-    """Stamps sorted within each series, and the codes of the series beside them."""
-    order = np.lexsort((rows.stamps, rows.codes))
-    return rows.stamps[order], rows.codes[order]
+def _depth(dtype: pl.DataType) -> int:
+    """1 for lists of scalars, 2 for lists of lists, 0 for anything else."""
+    if not isinstance(dtype, pl.List | pl.Array):
+        return 0
+    inner = dtype.inner
+    if not isinstance(inner, pl.List | pl.Array):
+        return 0 if inner.is_nested() else 1
+    return 2 if not inner.inner.is_nested() else 0
 
 
-def regularise(rows: Rows, layout: Layout, frequency: Frequency, name: str, repairs: Repairs) -> Book:
-    """Put the rows on the grid: sorted by time, rows of one step joined, steps without a row left empty.
-
-    Numbers of rows that share a step are averaged; counted are rows out of order, rows that share a step and steps
-    that no row has.
-
-    Raises:
-        DataError: a stamp lies so far from the others that the grid would be mostly empty.
-    """
-    where = f"{name}, {', '.join(layout.time) or 'order of the rows'}"
-    by_series = np.argsort(rows.codes, kind="stable")
-    back = (np.diff(rows.stamps[by_series]) < 0) & (np.diff(rows.codes[by_series]) == 0)
-    if back.any():
-        first = int(rows.row[by_series[1:][back][0]])
-        repairs.add(where, "rows are earlier than the one before; sorted by time", int(back.sum()), f"row {first + 1}")
-    index = frequency.index(rows.stamps)
-    order = np.lexsort((np.arange(len(index)), index, rows.codes))
-    codes, index = rows.codes[order], index[order]
-    fresh = np.r_[True, (np.diff(codes) != 0) | (np.diff(index) != 0)]
-    shared = len(fresh) - int(fresh.sum())
-    if shared:
-        example = int(rows.row[order[~fresh][0]])
-        repairs.add(where, f"rows share a step of {frequency} with another of their series; averaged", shared,
-                    f"row {example + 1}")  # fmt: skip
-    begins = np.flatnonzero(fresh)
-    values = _joined(rows.values[order], begins) if shared else rows.values[order]
-    codes, index, source = codes[begins], index[begins], order[begins]
-    count = len(rows.names) if len(rows.names.columns) else 1
-    first_at = np.searchsorted(codes, np.arange(count))
-    last_at = np.searchsorted(codes, np.arange(count), side="right") - 1
-    first = index[first_at]
-    lengths = index[last_at] - first + 1
-    _check_grid(lengths, len(rows.stamps), rows, frequency, name, where)
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    place = starts[codes] + index - first[codes]
-    grid = np.full((int(starts[-1]), values.shape[1]), np.nan)
-    grid[place] = values
-    row = np.full(len(grid), -1, dtype=np.int64)
-    row[place] = rows.row[source]
-    part = np.zeros(len(grid), dtype=np.int8)
-    part[place] = rows.part[source]
-    gaps = row < 0
-    if gaps.any():
-        repairs.add(where, f"steps of {frequency} have no row; the model sees them as gaps", int(gaps.sum()))
-        following = np.minimum.accumulate(np.where(gaps, len(grid), np.arange(len(grid)))[::-1])[::-1]
-        part = part[np.minimum(following, len(grid) - 1)]
-    return Book(name, layout, frequency, rows.names, starts, first.astype(np.int64), grid, row, part)
+def _leaf(dtype: pl.DataType) -> pl.DataType:
+    inner: object = dtype
+    while isinstance(inner, pl.List | pl.Array):
+        inner = inner.inner
+    assert isinstance(inner, pl.DataType)
+    return inner
 
 
-def _joined(values: Floats, begins: Stamps) -> Floats:
-    """Means over the rows of a step, of the values that are there."""
-    known = np.isfinite(values)
-    totals = np.add.reduceat(np.where(known, values, 0.0), begins, axis=0)
-    counts = np.add.reduceat(known, begins, axis=0)
-    return np.where(counts > 0, totals / np.maximum(counts, 1), np.nan)
+def _lengths(lists: pl.Series) -> npt.NDArray[np.int64]:
+    counts = lists.arr.len() if isinstance(lists.dtype, pl.Array) else lists.list.len()
+    return np.asarray(counts.fill_null(0).to_numpy().astype(np.int64))
 
 
-def _check_grid(
-    lengths: Stamps, rows: int, found: Rows, frequency: Frequency, name: str, where: str
-) -> None:
-    total = int(lengths.astype(object).sum())
-    if total <= max(_SMALL_GRID, _MOST_FOLD * rows):
-        return
-    code = int(lengths.argmax())
-    own = np.flatnonzero(found.codes == code)
-    own = own[np.argsort(found.stamps[own], kind="stable")]
-    gap = int(np.argmax(np.diff(found.stamps[own])))
-    lonely = own[gap + 1] if gap >= len(own) // 2 else own[gap]
-    raise DataError(
-        f"a grid of {frequency} would have {total:,} steps for {rows:,} rows",
-        where=f"{name}, row {int(found.row[lonely]) + 1}, {where.rpartition(', ')[2]}",
-        expected="rows that lie within some steps of one another",
-        fix="correct the stamp of that row, or name a longer step with --set task.frequency=1d",
-    )
+def _floats(cells: pl.Series) -> npt.NDArray[np.float64]:
+    return np.array(cells.cast(pl.Float64, strict=False).to_numpy(), np.float64)
+
+
+def _channels(steps: pl.Series, channels: int | None) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """(S,D) values of time steps that are lists, and which of them have another number of values."""
+    there = ~steps.is_null().to_numpy() if len(steps) else np.zeros(0, bool)
+    counts = _lengths(steps)
+    if channels is None:
+        found = np.bincount(np.minimum(counts[there & (counts > 0)], MOST_CHANNELS), minlength=2)
+        channels = max(1, int(found.argmax()))
+    values = np.full((len(steps), channels), np.nan)
+    flat = _floats(steps.filter(pl.Series(counts > 0)).explode())
+    step = np.repeat(np.arange(len(steps)), counts)
+    place = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = place < channels
+    values[step[kept], place[kept]] = flat[kept]
+    return values, there & (counts != channels)
+
+
+def _parsed(texts: pl.Series) -> pl.Series:
+    """Text cells as lists of numbers; null where a cell is something else."""
+    cells = [None if t is None else _numbers(t) for t in texts.to_list()]
+    return pl.Series(texts.name, cells, dtype=pl.List(pl.Float64))
+
+
+def _numbers(text: str) -> list[float] | None:
+    text = text.strip()
+    if len(text) > LONGEST_TEXT or _SERIES.fullmatch(text) is None:
+        return None
+    found = [_number(p) for p in _BREAK.split(text.strip("[]() \t\r\n")) if p]
+    return found if len(found) >= _LEAST_IN_TEXT else None
+
+
+def _number(piece: str) -> float:
+    try:
+        return float(piece)
+    except ValueError:  # one of the marks of a gap
+        return float("nan")
+
+
+def _repeat_share(read: Ragged) -> float:
+    """Share of series in which a number of the first channel stands twice."""
+    there = int((read.lengths > 0).sum())
+    if not there:
+        return 0.0
+    owner, first = read.owner, read.values[:, 0]
+    known = ~np.isnan(first)
+    order = np.lexsort((first[known], owner[known]))
+    cell, value = owner[known][order], first[known][order]
+    again = (cell[1:] == cell[:-1]) & (value[1:] == value[:-1])
+    return len(np.unique(cell[1:][again])) / there
+
+
+def _level_share(
+    mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64], count: npt.NDArray[np.int64]
+) -> float:
+    shares = []
+    for channel in range(mean.shape[1]):
+        known = count[:, channel] > 0
+        if known.any():
+            size = float(np.abs(mean[known, channel]).max() + deviation[known, channel].max()) or 1.0
+            between = float((mean[known, channel] / size).var())
+            within = float(((deviation[known, channel] / size) ** 2).mean())
+            shares.append(between / (between + within) if between + within > 0 else 0.0)
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _unit_share(
+    mean: npt.NDArray[np.float64], deviation: npt.NDArray[np.float64], count: npt.NDArray[np.int64]
+) -> float:
+    there = (count > 1).all(axis=1)
+    if not there.any():
+        return 0.0
+    # The archive's own normalisation divides by the deviation of the sample, n - 1, and rounds.
+    factor = np.sqrt(np.maximum(count, 2) / np.maximum(count - 1, 1))
+    flat = (np.abs(mean) < 0.01) & ((np.abs(deviation - 1) < 0.01) | (np.abs(deviation * factor - 1) < 0.01))
+    return float(flat[there].all(axis=1).mean())

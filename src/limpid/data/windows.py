@@ -20,7 +20,7 @@ from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.spec import parse
 from limpid.data.frequency import DAY, Frequency, Stamps
-from limpid.data.series import Book, Floats, Layout, read_rows, regularise
+from limpid.data.timelines import Book, Floats, Layout, read_rows, regularise
 from limpid.data.sources.base import Table, frame_digest
 from limpid.data.stored import Stored
 
@@ -156,9 +156,7 @@ class Windows(Table):
         for at in range(0, len(rows), step):
             some = rows[at : at + step]
             names = self.book.names[self.series[some]] if self.book.names.columns else pl.DataFrame()
-            yield pl.DataFrame(
-                [pl.Series(WINDOW, self.windows(some)) if c == WINDOW else names[c] for c in columns]
-            )
+            yield pl.DataFrame([pl.Series(WINDOW, self.windows(some)) if c == WINDOW else names[c] for c in columns])
 
     def windows(self, rows: Stamps) -> Floats:
         """(N,T,C) float64, NaN where nothing is known at the cutoff."""

@@ -65,9 +65,7 @@ class Block(nn.Module):
         pool, rate, spec: of the block.
     """
 
-    def __init__(
-        self, own: int, steps: int, beside: int, ahead: int, pool: int, rate: int, spec: NHiTSSpec
-    ) -> None:
+    def __init__(self, own: int, steps: int, beside: int, ahead: int, pool: int, rate: int, spec: NHiTSSpec) -> None:
         super().__init__()
         assert spec.width != AUTO and spec.channels != AUTO and spec.dropout != AUTO
         self.own, self.steps, self.ahead, self.channels = own, steps, ahead, spec.channels

@@ -39,6 +39,7 @@ from limpid.planning.parts import (
 )
 from limpid.planning.plan import DataSpec
 from limpid.planning.settings import merge
+from limpid.planning.start import Starts
 from limpid.planning.target import check_numbers, choose_task, no_target, resolve_names, target_kind
 from limpid.tasks import CATALOGUE as TASKS
 
@@ -79,6 +80,7 @@ def decide_data(
     seed: int,
     source: Mapping[str, str],
     seconds: float | None = None,
+    starts: Starts | None = None,
 ) -> Draft:
     """From tables and settings to a draft.
 
@@ -90,11 +92,13 @@ def decide_data(
         seed: of the split.
         source: how each table was named by the user, for the plan.
         seconds: time for the training under a budget, roughly, or None.
+        starts: the models that nets start from.
 
     Raises:
         LimpidError: the request or the data are wrong; see the parts.
     """
     train = tables["train"]
+    starts = starts or Starts()
     repairs = Repairs()
     for table in tables.values():
         repairs.merge(table.repairs)
@@ -121,9 +125,10 @@ def decide_data(
     roles = {"data.weight": data.weight, "split.group": split_spec.group, "split.time": split_spec.time}
     _check_roles(roles, targets)
     keep = [n for n in (*targets, *roles.values()) if n is not None]
+    asked = dict((settings.get("data") or {}).get("columns") or {})
     columns = decide_columns(
         frame,
-        dict((settings.get("data") or {}).get("columns") or {}),
+        starts.ask(asked, frame.columns),
         total_rows=train.rows,
         keep=keep,
         drop=data.drop,
@@ -143,6 +148,9 @@ def decide_data(
     _set_aside(
         specs, because, split_spec.group, "rows that share it stay together; new groups would be unknown to the model"
     )
+    taken_roles = {data.weight: "the column of weights", split_spec.group: "the column of groups"}
+    roles_of = {name: role for name, role in taken_roles.items() if name is not None}
+    specs = starts.lay(specs, asked, {**dict.fromkeys(targets, "the target"), **roles_of}, because)
     check_any(specs, train.name)
 
     whole = {
@@ -163,7 +171,7 @@ def decide_data(
         name: column_facts(files.get(name, sample[name]), total_rows=len(parts["train"].rows))
         for name in sample.columns
     }
-    specs = _drop_constant(specs, facts, data, because)
+    specs = starts.keep(_drop_constant(specs, facts, data, because), because)
     check_any(specs, train.name)
     fitted_task = _plan_task(task_name, settings, parts["train"], targets, facts, specs, because)
     if task_name == "classification":
@@ -172,6 +180,7 @@ def decide_data(
     specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size, settings.get("net"))
     because.update(reasons)
     specs = _select(data, specs, facts, sample, parts["train"], fitted_task, seed, because)
+    specs = starts.keep(specs, because)
     data = data.with_(target=tuple(targets), columns=specs)
     return Draft(
         seed=seed,
@@ -180,7 +189,7 @@ def decide_data(
         task=fitted_task,
         columns=Columns(specs, columns.facts, columns.because),
         parts=parts,
-        encoders=Encoders.fit(specs, sample, files),
+        encoders=Encoders.fit(specs, sample, files, starts.encoders),
         facts=facts,
         because=because,
         repairs=repairs,

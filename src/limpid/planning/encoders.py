@@ -40,7 +40,11 @@ class Encoders:
 
     @classmethod
     def fit(
-        cls, columns: Mapping[str, ColumnSpec], frame: pl.DataFrame, files: Mapping[str, pl.Series] | None = None
+        cls,
+        columns: Mapping[str, ColumnSpec],
+        frame: pl.DataFrame,
+        files: Mapping[str, pl.Series] | None = None,
+        taken: Mapping[str, Modality] | None = None,
     ) -> Self:
         """Learn from training rows.
 
@@ -48,11 +52,13 @@ class Encoders:
             columns: what each column is; those with `use: false` and those that no net reads are passed over.
             frame: training rows, raw.
             files: of columns that hold whole files, some training cells; `frame` only names them.
+            taken: encoders of a model that the run starts from; they come first, in that model's order.
         """
-        used: dict[str, ColumnSpec] = {}
-        fitted: dict[str, Modality] = {}
+        ready = taken or {}
+        used: dict[str, ColumnSpec] = {name: columns[name] for name in ready}
+        fitted: dict[str, Modality] = dict(ready)
         for name, spec in columns.items():
-            if not spec.use:
+            if not spec.use or name in ready:
                 continue
             modality = CATALOGUE.load(spec.kind, where=f"data.columns.{name}.kind")
             if modality.form is None:

@@ -21,7 +21,7 @@ from limpid.core.spec import AUTO, parse
 from limpid.data.cutoffs import PARTS, Origins, divide_steps, origins, past_scales, thin
 from limpid.data.facts import column_facts
 from limpid.data.frequency import Frequency, find_frequency
-from limpid.data.series import Book, Layout, Rows, in_order, read_rows, regularise
+from limpid.data.timelines import Book, Layout, Rows, in_order, read_rows, regularise
 from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.data.windows import WINDOW, Cutting, Windows, choose_calendar
@@ -131,9 +131,7 @@ def _split(settings: Mapping[str, Any]) -> SplitSpec:
     return split
 
 
-def _target(
-    train: Table, asked: str | Sequence[str] | None, data: DataSpec, settings: Mapping[str, Any]
-) -> str:
+def _target(train: Table, asked: str | Sequence[str] | None, data: DataSpec, settings: Mapping[str, Any]) -> str:
     if train.rows == 0:
         raise DataError("there are no rows", where=train.name, expected="a table with rows", fix="check the file")
     if data.weight is not None:
@@ -283,9 +281,8 @@ def _strides(asked: Any, found: Origins, cutting: Cutting, because: dict[str, st
         width = len(cutting.channels) + 3
         bytes_ = int(counts[0]) * (cutting.history + cutting.horizon) * width * 2
         changes["stride"] = max(1, -(-bytes_ // _MOST_BYTES))
-        because["task.stride"] = (
-            f"{int(counts[0]):,} training windows would take {bytes_ / 1e6:,.0f} MB, "
-            + ("which is little" if changes["stride"] == 1 else f"{_MOST_BYTES >> 20} MB are used")
+        because["task.stride"] = f"{int(counts[0]):,} training windows would take {bytes_ / 1e6:,.0f} MB, " + (
+            "which is little" if changes["stride"] == 1 else f"{_MOST_BYTES >> 20} MB are used"
         )
     else:
         because["task.stride"] = "as asked"

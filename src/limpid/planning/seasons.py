@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limpid.data.frequency import Frequency
-from limpid.data.series import Book, Floats
+from limpid.data.timelines import Book, Floats
 
 _LONGEST_SEASON = 400
 _CYCLES = 2  # cycles of a season that the training steps must show
@@ -115,8 +115,10 @@ def choose_transform(book: Book, train: npt.NDArray[np.bool_], period: int) -> t
         return "none", 1.0, f"the spread within a season hardly depends on the level: it {said}"
     low, middle = float(np.quantile(above, 0.05)), float(np.median(above))
     unit = low if low < 0.2 * middle else low / 100
-    return "log", max(unit, 1e-30), (
-        f"nothing is negative, and over {blocks} stretches the spread grows with power {slope:.2f} of the level"
+    return (
+        "log",
+        max(unit, 1e-30),
+        (f"nothing is negative, and over {blocks} stretches the spread grows with power {slope:.2f} of the level"),
     )
 
 

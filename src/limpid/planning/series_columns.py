@@ -12,7 +12,7 @@ from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.schema import ColumnFacts, ColumnSpec
 from limpid.data.cleaning import canonical, clean
-from limpid.data.series import Layout, part_word, read_stamps
+from limpid.data.timelines import Layout, part_word, read_stamps
 
 _COUNT_WORDS = frozenset({"t", "time", "step", "tick", "index", "period", "week", "day", "no", "nr", "timestamp", "ds"})
 _MOST_LEVELS = 12
@@ -40,9 +40,7 @@ def check_names(names: Sequence[str], columns: Sequence[str], where: str) -> Non
             )
 
 
-def find_time(
-    asked: Sequence[str] | None, specs: Specs, facts: Facts, target: str
-) -> tuple[str, tuple[str, ...], str]:
+def find_time(asked: Sequence[str] | None, specs: Specs, facts: Facts, target: str) -> tuple[str, tuple[str, ...], str]:
     """How the time is written and by which columns, with the evidence.
 
     Args:

@@ -46,9 +46,7 @@ Positive = Annotated[float, Field(ge=1e-30, le=1e30)]
 class ForecastingSpec(Spec):
     """How series are continued."""
 
-    horizon: Auto | Annotated[int, Field(ge=1, le=10_000)] = Field(
-        default=AUTO, description="steps to forecast, H"
-    )
+    horizon: Auto | Annotated[int, Field(ge=1, le=10_000)] = Field(default=AUTO, description="steps to forecast, H")
     history: Auto | Annotated[int, Field(ge=1, le=_MOST_STEPS)] = Field(
         default=AUTO, description="steps before the cutoff that the network reads, L"
     )
@@ -220,9 +218,7 @@ class Forecasting:
 
     def head(self, width: int, members: int | None) -> nn.Module:
         """Quantiles of every step, on top of what the window itself shows."""
-        return HorizonHead(
-            width, self.horizon, self.quantiles, int(self.spec.period), int(self.spec.history), members
-        )
+        return HorizonHead(width, self.horizon, self.quantiles, int(self.spec.period), int(self.spec.history), members)
 
     def prepare_target(self, target: Tensor) -> Tensor:
         """(B,H+1) the values on the scale that is learnt, and what their loss is divided by."""
