@@ -17,8 +17,8 @@ from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.data.cutoffs import origins, past_scales, thin
-from limpid.data.timelines import Book, written_stamps
 from limpid.data.table import Table
+from limpid.data.timelines import Book, written_stamps
 from limpid.data.windows import WINDOW, Cutting, Windows
 from limpid.planning.forecast import TASK, window_targets
 

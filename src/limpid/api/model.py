@@ -63,8 +63,8 @@ class Model:
 
         Returns:
             As many rows as came in, in their order: a frame of the library that the data came in, or a dictionary
-            for one row given as a dictionary. A forecast gives the next steps of each series that came in. Where rows of a text file could not be read, their answers are null
-            and a column `error` says why.
+            for one row given as a dictionary. Where rows of a text file could not be read, their answers are null
+            and a column `error` says why. A forecasting model gives the next steps of each series that came in.
 
         Raises:
             DataError: a column that the model needs is missing.

@@ -113,7 +113,7 @@ def read_stamps(frame: pl.DataFrame, layout: Layout) -> tuple[Stamps, Bools]:
     if layout.clock == "date":
         name = layout.time[0]
         moments, _ = parse_dates(cells[name], str(layout.columns[name].options.get("format", "")) or "iso")
-        return _whole(moments.to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        return moments.to_physical().fill_null(0).to_numpy().astype(np.int64), ~moments.is_null().to_numpy()
     numbers = {}
     for name, column in cells.items():
         values, _ = parse_numbers(column, str(layout.columns[name].options.get("decimal", ".")))

@@ -20,9 +20,9 @@ from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.spec import parse
 from limpid.data.frequency import DAY, Frequency, Stamps
-from limpid.data.timelines import Book, Floats, Layout, read_rows, regularise
 from limpid.data.sources.base import Table, frame_digest
 from limpid.data.stored import Stored
+from limpid.data.timelines import Book, Floats, Layout, read_rows, regularise
 
 WINDOW = "window"
 """Name of the column that holds the windows."""

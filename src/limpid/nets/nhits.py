@@ -2,15 +2,16 @@
 
 Legend: B examples, L steps of the past, H steps ahead, C channels of the answer, D width.
 
-Challu et al. 2022, "N-HiTS: neural hierarchical interpolation for time series forecasting" (arXiv 2201.12886). Published
-defaults: three stacks of one block, two hidden layers of 512, maximum pooling by 2, 2 and 1 (8, 4, 1 for long
-horizons), answers at a 4th, a 2nd and all of the steps, linear interpolation between them. Here a block answers in
-several channels, from which the task's head makes quantiles, and reads what else is known of the past and of the steps
-to come beside the series, flattened.
+Challu et al. 2022, "N-HiTS: neural hierarchical interpolation for time series forecasting" (arXiv 2201.12886).
+Published defaults: three stacks of one block, two hidden layers of 512, maximum pooling by 2, 2 and 1 (8, 4, 1 for
+long horizons), answers at a 4th, a 2nd and all of the steps, linear interpolation between them. Here a block answers
+in several channels, from which the task's head makes quantiles, and reads what else is known of the past and of the
+steps to come beside the series, flattened.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import ceil, exp
 from typing import Annotated, Any, ClassVar
 
@@ -74,7 +75,7 @@ class Block(nn.Module):
         self.knots = max(1, ceil(steps / rate))
         widths = [own * ceil(steps / self.pool) + beside] + [spec.width] * spec.depth
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
             if spec.dropout:
                 layers.append(Dropout(spec.dropout))

@@ -6,7 +6,6 @@ The order is the guarantee here too: what is fitted or decided of the values com
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from limpid.core.spec import AUTO, parse
 from limpid.data.cutoffs import PARTS, Origins, divide_steps, origins, past_scales, thin
 from limpid.data.facts import column_facts
 from limpid.data.frequency import Frequency, find_frequency
-from limpid.data.timelines import Book, Layout, Rows, in_order, read_rows, regularise
 from limpid.data.split import SplitSpec
 from limpid.data.table import Table
+from limpid.data.timelines import Book, Layout, Rows, in_order, read_rows, regularise
 from limpid.data.windows import WINDOW, Cutting, Windows, choose_calendar
 from limpid.planning import seasons
 from limpid.planning.columns import Columns, decide_columns, plan_options
@@ -216,7 +215,8 @@ def _frequency(asked: Any, layout: Layout, rows: Rows, because: dict[str, str]) 
     wanted = Frequency.parse(str(asked.frequency))
     if wanted.dated != (layout.clock != "count"):
         raise RequestError(
-            f"steps of {wanted} do not fit {', '.join(layout.time)}, which holds {'moments' if found.dated else 'counts'}",
+            f"steps of {wanted} do not fit {', '.join(layout.time)}, a column of "
+            + ("moments" if found.dated else "counts"),
             where="task.frequency",
             expected="a unit of time such as 1h" if found.dated else "a bare number of counts, such as 1",
             fix=f"for example --set task.frequency={found}",

@@ -9,6 +9,7 @@ Legend of shapes: B examples, N windows, M members, D width, H steps ahead, Q qu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -394,5 +395,5 @@ def _arrays(values: Array, horizon: int) -> pl.Series:
 
 def _mean_weights(levels: tuple[float, ...]) -> Floats:
     """Weights by which quantiles add up to the mean: the share of the distribution that is nearest to each."""
-    middles = [(a + b) / 2 for a, b in zip(levels, levels[1:], strict=False)]
+    middles = [(a + b) / 2 for a, b in pairwise(levels)]
     return np.diff([0.0, *middles, 1.0])
