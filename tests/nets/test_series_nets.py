@@ -84,7 +84,8 @@ def test_the_published_defaults_of_dlinear_and_patchtst():
     shape = SeqShape(width=1, length=336 + 96, ahead=96)
     assert build("dlinear", shape).kernel == 25
     kind = CATALOGUE.load("patchtst", where="test")
-    spec, _ = kind.plan(kind.Spec(), SeqShape(width=1, length=336), Size(rows=50_000, outputs=96, task="forecasting"))
+    size = Size(rows=50_000, outputs=96, task="forecasting", flops_per_second=1e13)
+    spec, _ = kind.plan(kind.Spec(), SeqShape(width=1, length=336), size)
     assert (spec.patch, spec.stride, spec.blocks, spec.width, spec.heads) == (16, 8, 3, 128, 16)
     assert patches(336, 16, 8) == 41  # 42 in the paper, whose series is padded by one more stride
 

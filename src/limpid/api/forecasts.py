@@ -17,6 +17,7 @@ from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.data.cutoffs import origins, past_scales, thin
+from limpid.data.encoded import Encoded
 from limpid.data.table import Table
 from limpid.data.timelines import Book, written_stamps
 from limpid.data.windows import WINDOW, Cutting, Windows
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _ROWS = 8_192
 _SAMPLED = 100
+_EXAMPLES = 4
+_MOST_POINTS = 150
 
 
 def windows_of(prepared: Prepared) -> Mapping[str, Windows] | None:
@@ -34,6 +37,63 @@ def windows_of(prepared: Prepared) -> Mapping[str, Windows] | None:
     tables = {name: part.table for name, part in prepared.draft.parts.items()}
     found = {name: table for name, table in tables.items() if isinstance(table, Windows)}
     return found if len(found) == len(tables) else None
+
+
+def describe(
+    details: dict[str, Any], table: Table, part: Encoded, prediction: Prediction, beside: Sequence[Any], judged: str
+) -> None:
+    """Add to the details of a run what only windows can tell; nothing where its rows are no windows.
+
+    Args:
+        details: of metrics.json; gets "examples", windows of several series and times with their bands, and
+            "horizon_baselines", the errors of the baselines by step ahead; the worst rows get their window's name.
+        table, part, prediction: of the judged part.
+        beside: the baselines.
+        judged: the part's name.
+    """
+    if not isinstance(table, Windows):
+        return
+    rows = np.asarray(part.rows)
+    assert part.target is not None
+    truth = np.asarray(part.target, dtype=np.float64)[:, : table.horizon]
+    for worst, name in zip(
+        details["worst"], table.names_of_rows(np.array([w["row"] for w in details["worst"]], dtype=np.int64)),
+        strict=True,
+    ):  # fmt: skip
+        worst["window"] = name
+    chosen = np.unique(np.linspace(0, len(rows) - 1, min(_EXAMPLES, len(rows))).astype(np.int64))
+    details["examples"] = [_example(table, int(rows[n]), truth[n], prediction, int(n)) for n in chosen]
+    steps = [step["step"] - 1 for step in details["horizon"]]
+    details["horizon_baselines"] = {
+        b.name: [float(f"{v:.6g}") for v in np.nanmean(np.abs(b.answers[judged].values - truth)[:, steps], axis=0)]
+        for b in beside
+        if judged in b.answers and len(b.answers[judged].values) == len(truth)
+    }
+
+
+def _example(table: Windows, row: int, truth: np.ndarray, prediction: Prediction, place: int) -> dict[str, Any]:
+    """One window, thinned to what a figure can show."""
+    one = np.array([row])
+    steps = min(table.history, max(2 * table.horizon, 24), _MOST_POINTS)
+    past = table.past(one, steps)[0]
+    shown = np.unique(np.linspace(0, table.horizon - 1, min(table.horizon, _MOST_POINTS)).astype(np.int64))
+    assert prediction.lower is not None
+    assert prediction.upper is not None
+    ahead = np.stack([truth, prediction.values[place], prediction.lower[place], prediction.upper[place]], axis=1)
+    stamps = table.book.frequency.stamps(table.index(one, -steps)[0])
+    named = table.book.frequency.written(stamps)
+    wanted = {*range(-steps, 0), *shown.tolist()}
+    return {
+        "name": table.names_of_rows(one)[0],
+        "target": table.book.layout.target,
+        "past": [[k - steps + 1, _figure(v)] for k, v in enumerate(past)],
+        "ahead": [[int(h) + 1, *map(_figure, ahead[h])] for h in shown],
+        "stamps": {str(k + 1): name for k, name in zip(range(-steps, table.horizon), named, strict=True) if k in wanted},
+    }
+
+
+def _figure(value: float) -> float | None:
+    return float(f"{value:.6g}") if np.isfinite(value) else None
 
 
 def cutting_of(bundle: Bundle) -> Cutting | None:

@@ -131,6 +131,15 @@ class Frequency:
             return np.asarray(np.minimum(starts + self.within, _starts(months + 1) - SECOND))
         return np.asarray(_starts(months + 1) - DAY)
 
+    def written(self, stamps: Stamps) -> list[str]:
+        """Stamps for people: to the month, the day, the minute or the second, as the step asks for."""
+        if not self.dated:
+            return [str(s) for s in stamps.tolist()]
+        digits = 7 if self.kind == "months" and self.within == 0 else 10 if self.step_days >= 1 else 16
+        if self.kind == "time" and self.size < 60 * SECOND:
+            digits = 19
+        return [str(m.item())[:digits] for m in stamps.astype("M8[us]")]
+
     @property
     def step_days(self) -> float:
         """Days in a step, on average; 0 for a count."""

@@ -39,6 +39,7 @@ _FIT_WINDOWS = 4_096
 _MOST_BYTES = 400 << 20  # of encoded training windows
 _MOST_JUDGED = 20_000  # windows of a part that is judged
 _SAMPLE_ROWS = 100_000
+_FEW_WINDOWS = 2_000
 
 Bools = npt.NDArray[np.bool_]
 
@@ -88,10 +89,17 @@ def decide_forecast(
     book = regularise(rows, layout, frequency, train.name, repairs)
     asked, cutting, part = _cut(asked, book, layout, list(tables), split, because)
     found = origins(book, cutting, part)
+    hidden = (found.part == 0).sum() < _FEW_WINDOWS
+    if hidden:
+        found = origins(book, cutting, part, hidden=(0, 1))
+        because["data.borders"] = (
+            "there are few windows, so those that reach over the end of the training or validation steps are kept, and "
+            "the values beyond are hidden from them"
+        )
     repairs.add(train.name, "windows without a value to come, or without one before, were left out", found.empty)
     repairs.add(train.name, "series are too short for a window and were left out", found.short)
     asked = _strides(asked, found, cutting, because)
-    parts = _parts(book, cutting, found, part, asked, because)
+    parts = _parts(book, cutting, found, part if hidden else None, part, asked, because)
     planned, reasons = kind.plan(asked, [columns.facts[name]], ["number"], len(parts["train"].rows))
     because.update({f"task.{field}": reason for field, reason in reasons.items()})
     task = kind.fit(planned, parts["train"].target, None)
@@ -299,13 +307,14 @@ def _parts(
     book: Book,
     cutting: Cutting,
     found: Origins,
+    hidden: npt.NDArray[np.int8] | None,
     part: npt.NDArray[np.int8],
     asked: Any,
     because: dict[str, str],
 ) -> dict[str, Part]:
     places = {name: thin(found, code, int(asked.origins if code else asked.stride)) for code, name in enumerate(PARTS)}
     kept = np.sort(np.concatenate(list(places.values())))
-    table = Windows(book, cutting, found.series[kept], found.cutoff[kept])
+    table = Windows(book, cutting, found.series[kept], found.cutoff[kept], hidden)
     scales = past_scales(book, cutting.period, part)
     parts = {}
     for name, own in places.items():
