@@ -115,6 +115,7 @@ class Forecasting:
     loop: ClassVar[str] = "supervised"
     needs: ClassVar[str] = "vec"
     target_kinds: ClassVar[frozenset[str]] = frozenset({"number", "category", "key", "constant"})
+    refit_below: ClassVar[int] = 20_000  # windows; the latest values say most about the next ones
     further_dropout: ClassVar[float] = 0.0  # which series it is, is known for each window
 
     def __init__(self, spec: ForecastingSpec, name: str, width: float, low: float, high: float) -> None:
