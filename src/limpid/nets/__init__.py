@@ -43,6 +43,14 @@ CATALOGUE = Catalogue(
             "limpid.nets.dlinear:DLinear",
             "for series: the moving average and what is left of it, for the head's linear layer",
         ),
+        Entry(
+            "nhits",
+            "limpid.nets.nhits:NHiTS",
+            "for series: blocks that look at several rates, each explaining what the ones before left",
+        ),
+        Entry(
+            "patchtst", "limpid.nets.patchtst:PatchTST", "for series: a transformer in which each stretch is a token"
+        ),
     ],
 )
 
