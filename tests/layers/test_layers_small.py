@@ -13,7 +13,7 @@ from limpid.layers.attention import Attention, Block
 from limpid.layers.bag import TokenBag, value_bag
 from limpid.layers.initialise import initialise
 from limpid.layers.norms import BatchNorm, norm
-from limpid.layers.parameters import groups
+from limpid.layers.parameters import depths, groups
 from limpid.layers.precision import working_dtype
 from limpid.layers.sizing import allowance, largest
 
@@ -123,7 +123,7 @@ def test_each_parameter_is_decayed_or_spared():
     found = groups(module)
     decayed, spared, matrices = ({names[id(p)] for p in part} for part in found)
     assert decayed == {"hidden.0.weight", "convolution.weight", "head.weight"}
-    assert matrices == {"hidden.0.weight"}
+    assert matrices == {"hidden.0.weight", "convolution.weight"}
     assert decayed | spared == {n for n, p in module.named_parameters() if p.requires_grad}
     assert not decayed & spared
 
@@ -152,3 +152,25 @@ def test_the_first_candidate_that_fits_is_taken_or_the_last():
     assert largest([9e6, 1e5, 1e4], float, limit)[0] == 1e5
     assert largest([9e9, 9e8], float, limit)[0] == 9e8
     assert "largest size considered" in largest([10.0, 5.0], float, limit)[1]
+
+
+def test_depth_is_counted_from_the_output_down():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.token = nn.Parameter(torch.zeros(2))
+            self.stem = nn.Linear(2, 2)
+            self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.Linear(2, 2)])
+            self.activation = nn.ReLU()
+
+    found = depths(Net())
+    assert found == [
+        ["blocks.1.weight", "blocks.1.bias"],
+        ["blocks.0.0.weight", "blocks.0.0.bias", "blocks.0.1.weight", "blocks.0.1.bias"],
+        ["stem.weight", "stem.bias"],
+        ["token"],
+    ]
+    assert sorted(n for names in found for n in names) == sorted(n for n, _ in Net().named_parameters())
+    own = nn.Linear(2, 2)
+    own.depths = lambda: [["bias"], ["weight"]]
+    assert depths(own) == [["bias"], ["weight"]]

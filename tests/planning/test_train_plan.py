@@ -2,15 +2,16 @@
 
 import pytest
 
+from limpid.core.errors import RequestError
 from limpid.planning.train_plan import Pace, choose_precision, plan_training
 from limpid.planning.train_spec import TrainSpec
 
 ADVICE = {"batch": 100, "epochs": 40}
 
 
-def planned(rows: int, seconds: float | None, step: float = 0.01, look: float = 0.1, **asked):
+def planned(rows: int, seconds: float | None, step: float = 0.01, look: float = 0.1, layers: int = 0, **asked):
     pace = Pace({"fp32": step}, look, 2)
-    return plan_training(TrainSpec(**asked), ADVICE, {}, rows=rows, pace=pace, seconds=seconds)
+    return plan_training(TrainSpec(**asked), ADVICE, {}, rows=rows, pace=pace, seconds=seconds, layers=layers)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,22 @@ def test_bf16_only_where_it_is_clearly_faster():
     assert choose_precision(TrainSpec(), fast)[0] == "bf16"
     assert choose_precision(TrainSpec(), slow)[0] == "fp32"
     assert choose_precision(TrainSpec(precision="fp32"), fast)[0] == "fp32"
+
+
+def test_without_a_start_all_layers_learn_alike_and_asking_otherwise_is_an_error():
+    spec, because, _ = planned(10_000, None)
+    assert (spec.unfreeze, spec.depth_decay) == (0.0, 1.0)
+    assert "no net starts" in because["unfreeze"]
+    with pytest.raises(RequestError, match="none does") as caught:
+        planned(10_000, None, unfreeze=0.2)
+    assert "net.start" in caught.value.fix
+    assert planned(10_000, None, unfreeze=0.0, depth_decay=1.0)[1]["unfreeze"] == "as asked"
+
+
+def test_layers_of_a_start_learn_more_slowly_the_deeper_they_lie():
+    spec, because, _ = planned(10_000, None, layers=3)
+    assert spec.unfreeze > 0 and spec.depth_decay < 1
+    assert len(because["unfreeze"]) > 10 and len(because["depth_decay"]) > 10
+    spec, because, _ = planned(10_000, None, layers=3, unfreeze=0.0, depth_decay=0.5)
+    assert (spec.unfreeze, spec.depth_decay) == (0.0, 0.5)
+    assert because["depth_decay"] == "as asked"

@@ -141,3 +141,73 @@ def test_total_norm_is_that_of_all_together():
     assert total_norm(tensors).item() == pytest.approx(torch.cat([t.flatten() for t in tensors]).norm().item())
     assert not math.isfinite(total_norm([*tensors, torch.tensor([float("nan")])]).item())
     assert total_norm([]).item() == 0.0
+
+
+class Deep(nn.Module):
+    """Three layers of which the first two have a past."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low, self.middle, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def depths(self) -> list[list[str]]:
+        return [["middle.weight", "middle.bias"], ["low.weight", "low.bias"]]
+
+    def forward(self, x):
+        return self.head(self.middle(self.low(x)))
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
+def test_rates_fall_with_the_depth_of_a_layer(optimiser):
+    torch.manual_seed(0)
+    plain, decayed = Deep(), Deep()
+    decayed.load_state_dict(plain.state_dict())
+    before = {n: p.detach().clone() for n, p in plain.named_parameters()}
+    for model, decay in ((plain, 1.0), (decayed, 0.5)):
+        rules = Optimisers(model, settings(optimiser=optimiser, weight_decay=0.0, depth_decay=decay))
+        rules.set_rate(LR)
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, 0.1) + torch.eye(*parameter.shape) if parameter.dim() == 2 else torch.ones(len(parameter))
+        rules.step()
+    after_plain, after_decayed = dict(plain.named_parameters()), dict(decayed.named_parameters())
+    for name, old in before.items():
+        factor = {"head": 1.0, "middle": 0.5, "low": 0.25}[name.partition(".")[0]]
+        moved = (after_plain[name] - old) * factor
+        torch.testing.assert_close(after_decayed[name] - old, moved, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_layers_are_thawed_one_after_another_from_the_head_down():
+    model = Deep()
+    rules = Optimisers(model, settings(unfreeze=0.5))
+
+    def learning(step: int) -> set[str]:
+        rules.thaw(step, 100)
+        rules.zero_grad()
+        model(torch.randn(8, 4)).square().sum().backward()
+        return {n.partition(".")[0] for n, p in model.named_parameters() if p.grad is not None}
+
+    assert [learning(s) for s in (0, 24, 25, 49, 50, 99)] == [
+        {"head"}, {"head"}, {"head", "middle"}, {"head", "middle"}, {"head", "middle", "low"}, {"head", "middle", "low"}
+    ]  # fmt: skip
+    assert learning(0) == {"head"}, "after a roll-back they wait again"
+
+
+def test_a_layer_that_waits_keeps_its_weights_and_its_memory_is_empty():
+    model = Deep()
+    rules = Optimisers(model, settings(unfreeze=0.5, weight_decay=0.5))
+    rules.set_rate(LR)
+    low = model.low.weight.detach().clone()
+    rules.thaw(0, 10)
+    model(torch.randn(8, 4)).square().sum().backward()
+    rules.step()
+    assert torch.equal(model.low.weight.detach(), low)
+    assert not any(name.startswith("low.") for name in rules.state())
+    assert any(name.startswith("head.") for name in rules.state())
+
+
+def test_what_the_model_froze_for_good_is_never_thawed():
+    model = Deep()
+    model.low.requires_grad_(False)
+    rules = Optimisers(model, settings(unfreeze=0.5))
+    rules.thaw(100, 100)
+    assert not model.low.weight.requires_grad and model.middle.weight.requires_grad

@@ -21,6 +21,9 @@ TRAIN, VALID = rows(120, weight=True), rows(50, seed=1)
 
 def run(folder=None, *, resume=False, tell=lambda event: None, model=None, train=TRAIN, seed=0, loss=None, **changes):
     model = model if model is not None else small()
+    if changes.pop("past", False):
+        names = [n for n, _ in model.named_parameters()]
+        model.depths = lambda: [[n for n in names if n.startswith(k)] for k in ("second", "first", "embedding")]
     spec = settings(**{"checkpoint_seconds": 0.0, **changes})
     outcome = fit(model, Classes(), train, VALID, spec, seed=seed, folder=folder, resume=resume, tell=tell, loss=loss)
     return model, outcome
@@ -49,6 +52,7 @@ CASES = {
     "rmsprop, early stopping": {"optimiser": "rmsprop", "patience": 2, "lr": 0.05, "schedule": "constant"},
     "range test": {"lr": "range"},
     "bf16": {"precision": "bf16"},
+    "gradual unfreezing": {"unfreeze": 0.5, "depth_decay": 0.5, "optimiser": "muon", "past": True},
 }
 
 

@@ -119,6 +119,8 @@ def settings(**changes: Any) -> TrainSpec:
         "patience": 0,
         "precision": "fp32",
         "threads": 1,
+        "unfreeze": 0.0,
+        "depth_decay": 1.0,
         "checkpoint_seconds": 1e9,
     }
     return TrainSpec(**{**chosen, **changes})

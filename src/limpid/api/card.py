@@ -18,6 +18,7 @@ def write_card(plan: Plan, metrics: Mapping[str, Any], profile: Mapping[str, Any
         f"# {metrics['task']} of {', '.join(metrics['target'])}",
         "",
         f"Made by limpid {plan.limpid} from `{plan.data.source}`; net `{plan.net.name}`, seed {plan.seed}.",
+        *_began(plan),
         "",
         f"> {metrics['verdict']}",
         "",
@@ -47,6 +48,16 @@ def write_card(plan: Plan, metrics: Mapping[str, Any], profile: Mapping[str, Any
         "",
     ]
     return "\n".join(lines)
+
+
+def _began(plan: Plan) -> list[str]:
+    """A line for each net that started from another model; its weights are named, not where they lay."""
+    starts = {"main input": plan.net, **plan.nets}
+    return [
+        f"The net of the {name if n == 0 else repr(_plain(name))} started from weights with sha256 {net.start.sha256}."
+        for n, (name, net) in enumerate(starts.items())
+        if net.start is not None
+    ]
 
 
 def _plain(name: str) -> str:

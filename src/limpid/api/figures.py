@@ -15,7 +15,7 @@ from limpid.core.contracts import Metric, Task
 from limpid.core.errors import DataError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
-from limpid.data.table import Table, open_table
+from limpid.data.table import Table, open_table, with_files
 from limpid.planning.parts import target_values
 
 _ROWS = 65_536
@@ -61,6 +61,7 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     Raises:
         DataError: the target is missing, or holds a class that the model does not know.
     """
+    table = with_files(table, bundle.encoders.files)
     repairs.merge(table.repairs)
     for name in bundle.target:
         if name not in table.columns:
@@ -92,14 +93,27 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     if not usable.any():
         bundle.task.encode(frame.select(cleaned)[rows], rows=rows)  # names the classes that the model does not know
     rows, target = rows[usable], target[usable]
-    columns = list(bundle.encoders.columns)
-    outputs = []
-    for start in range(0, len(rows), _ROWS):
-        part = table.read(columns, rows=rows[start : start + _ROWS])
+    outputs, lost = [], []
+    done = 0
+    for part in table.gather(list(bundle.encoders.columns), rows, _ROWS):
         arrays = bundle.encoders.encode(part, repairs, where=table.name)
+        rejected = repairs.take_rejected()
+        if rejected:
+            first = min(rejected)
+            repairs.add(table.name, "could not be read and were left out", len(rejected), rejected[first])
+        lost += [done + place for place in rejected]
         bundle.encoders.count_unknown(arrays, part, repairs)
         outputs.append(bundle.raw(arrays))
-    return Evaluation(figures(bundle.task, np.concatenate(outputs), target, None), len(rows), repairs)
+        done += part.height
+    kept = np.setdiff1d(np.arange(len(rows)), np.array(lost, dtype=np.int64))
+    if not len(kept):
+        raise DataError(
+            "no row with a target can be read",
+            where=table.name,
+            expected="files that are whole",
+            fix=f"check that this is the right data; {next(iter(repairs)).example}",
+        )
+    return Evaluation(figures(bundle.task, np.concatenate(outputs)[kept], target[kept], None), len(kept), repairs)
 
 
 def figures(

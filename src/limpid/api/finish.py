@@ -26,6 +26,7 @@ from limpid.core.run import RunFolder
 from limpid.core.seeds import derive
 from limpid.data.encoded import Encoded
 from limpid.planning.assemble import Assembled
+from limpid.planning.networks import portable
 from limpid.planning.plan import Plan
 
 _BOOTSTRAP_ROWS = 200_000
@@ -57,8 +58,8 @@ def finish(
         targets={n: plan.data.columns[n] for n in plan.data.target},
         encoders=draft.encoders,
         network=final,
-        net=plan.net,
-        nets=plan.nets,
+        net=portable(plan.net),
+        nets={name: portable(net) for name, net in plan.nets.items()},
         rows=len(encoded["train"]) + (len(encoded["valid"]) if final is not network else 0),
     )
     with stage(tell, "evaluate"):
@@ -194,6 +195,9 @@ def _write_frames(
 ) -> None:
     with replacing(folder.rows) as file:
         rows_frame(prepared.draft.parts).write_parquet(file)
+    if prepared.left_out.rows:
+        with replacing(folder.left_out) as file:
+            prepared.left_out.frame().write_csv(file)
     frames = []
     for name, part in held.items():
         answer = bundle.task.decode(bundle.task.predict(outputs[name]))

@@ -60,27 +60,28 @@ def inspect(
     Raises:
         LimpidError: the data cannot be read, or the target does not exist.
     """
+    from limpid.api.shown import show_columns
     from limpid.data.profile import profile
     from limpid.data.table import open_table
     from limpid.planning.columns import decide_columns
-    from limpid.planning.parts import look
+    from limpid.planning.parts import cells, look
     from limpid.planning.settings import parse_sets
     from limpid.planning.target import resolve_names
 
     table = open_table(data)
     settings = parse_sets(set)
     frame = look(table)
-    targets = resolve_names(target, frame.columns)
-    if not targets and table.target is not None:
-        targets = resolve_names(table.target, frame.columns)
+    targets = resolve_names(target or table.target, frame.columns)
     columns = decide_columns(
         frame,
         dict((settings.get("data") or {}).get("columns") or {}),
         total_rows=table.rows,
         keep=targets,
         drop=("constant", "key"),
+        cells=cells(table),
     )
     found = profile(frame, columns.specs, columns.facts, targets, because=columns.because)
+    show_columns(found, table, columns.specs, targets[0] if targets else None)
     found["source"] = table.name
     found["total_rows"] = table.rows
     found["repairs"] = table.repairs.as_list()

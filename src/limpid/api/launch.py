@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limpid.api.finish import finish
+from limpid.api.forecasts import windows_of
 from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
+from limpid.api.shown import seen
 from limpid.core.errors import LimpidError, RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
 from limpid.core.files import write_bytes
-from limpid.core.forms import FieldsShape, SeqShape
+from limpid.core.forms import FieldsShape, GridShape, Shape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded, joined
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _PREPARE_ROWS = 50_000
 _JUDGED_ROWS = 200_000
+_SAMPLE_BYTES = 1 << 30
+_PREPARE_BYTES = 64 << 20
 
 
 def train(
@@ -145,7 +149,7 @@ def _word(request: Request) -> str:
 
 
 def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
-    from limpid.evaluation import baselines
+    from limpid.evaluation import baselines, forecast_baselines
     from limpid.training.supervised import fit
 
     prepared = prepare(request, tell)
@@ -172,15 +176,19 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     if prepared.evaluate.baselines:
         with stage(tell, "baselines"):
             budget = request.clock.budget
-            beside = baselines.run(
-                train_part,
-                valid_part,
-                encoded.get("test"),
-                prepared.draft.task,
-                prepared.shapes.get("fields"),
-                None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0)),
-                derive(prepared.draft.seed, "baselines"),
-            )
+            limit = None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0))
+            if (series := windows_of(prepared)) is not None:
+                beside = forecast_baselines.run(series, encoded, prepared.draft.task, limit)
+            else:
+                beside = baselines.run(
+                    train_part,
+                    valid_part,
+                    encoded.get("test"),
+                    prepared.draft.task,
+                    prepared.shapes.get("fields"),
+                    limit,
+                    derive(prepared.draft.seed, "baselines"),
+                )
     earlier = folder.plan.read_bytes() if folder.plan.is_file() else None
     with stage(tell, "plan"):
         plan, expected = finish_plan(prepared, train_part, tell)
@@ -188,7 +196,11 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     if request.clock.budget is None:
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     model = prepare_model(prepared, train_part)
+    for note in prepared.begin(model):
+        tell(Noted("info", note))
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
+    if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
+        folder.write(folder.seen, looks)
     left = (
         None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
     )
@@ -208,6 +220,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
             loss=request.loss,
             metric=request.metric,
             columns=_columns(prepared),
+            augment=prepared.augmentation(),
         )
     except RunError:
         if earlier is not None:  # the checkpoint there is of another plan: the one that it belongs to
@@ -230,8 +243,9 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     tell(RunEnded(request.clock.elapsed, str(report)))
 
 
-def sample_of(part: Encoded, most: int, seed: int) -> Encoded:
-    """Up to `most` rows of a part, in their order, from a seeded draw."""
+def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYTES) -> Encoded:
+    """Up to `most` rows of a part, fewer large ones, in their order, from a seeded draw."""
+    most = max(1, min(most, int(most_bytes * len(part) / max(part.nbytes, 1))))
     if len(part) <= most:
         return part
     return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
@@ -276,6 +290,7 @@ def refit(
         loss=prepared.request.loss,
         metric=prepared.request.metric,
         columns=_columns(prepared),
+        augment=prepared.augmentation(),
     )
     if again.stopped == "interrupted":
         raise KeyboardInterrupt
@@ -287,7 +302,7 @@ def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
     import torch
 
     model = prepared.build()
-    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"))
+    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
@@ -311,12 +326,19 @@ def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[st
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     details = {}
     for name, shape in prepared.shapes.items():
-        if name == "fields":
-            details[name] = f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"  # type: ignore[union-attr]
-        elif isinstance(shape, SeqShape):
-            what = "tokens" if shape.vocabulary is not None else f"time steps of {shape.width} numbers"
-            details[name] = f"up to {shape.length:,} {what}"
+        details[name] = _detail(shape)
     return describe(model, batch, details)
+
+
+def _detail(shape: Shape) -> str:
+    """A line on what an input is made of."""
+    if isinstance(shape, FieldsShape):
+        return f"{len(shape.numbers)} numbers, {len(shape.categories)} categories"
+    if isinstance(shape, GridShape):
+        return f"{shape.channels} channels of {shape.height} x {shape.width}"
+    if shape.vocabulary is None:
+        return f"up to {shape.length} steps of {shape.width} values"
+    return f"up to {shape.length} tokens"
 
 
 def _settled(plan: Plan, outcome: Outcome) -> Plan:

@@ -13,7 +13,7 @@ from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.core.run import find_bundle
-from limpid.data.table import Table, open_table
+from limpid.data.table import Table, open_table, with_files
 
 _ROWS = 65_536
 
@@ -69,12 +69,16 @@ class Model:
             RequestError: a column to keep does not exist.
         """
         self.repairs = Repairs()
-        if isinstance(data, Mapping) and all(_scalar(v) for v in data.values()):
-            frame = pl.DataFrame({str(k): [v] for k, v in data.items()}, strict=False)
-            _, answer = self.bundle.predict_frame(frame, self.repairs)
-            return answer.row(0, named=True)
-        table = open_table(data, lenient=True)
-        answer = predict_table(self.bundle, table, self.repairs, keep)
+        files = self.bundle.encoders.files
+        if isinstance(data, Mapping) and all(_scalar(v) or k in files for k, v in data.items()):
+            if not files:
+                frame = pl.DataFrame({str(k): [v] for k, v in data.items()}, strict=False)
+                _, answer = self.bundle.predict_frame(frame, self.repairs)
+                return answer.row(0, named=True)
+            if any(_scalar(data[k]) or hasattr(data[k], "shape") for k in files if k in data):
+                one = {str(k): v[None] if hasattr(v, "shape") else [v] for k, v in data.items()}
+                return predict_table(self.bundle, open_table(one), self.repairs, keep).row(0, named=True)
+        answer = predict_table(self.bundle, open_table(data, lenient=True), self.repairs, keep)
         return answer.to_pandas() if _is_pandas(data) else answer
 
     def predict_proba(self, data: Any) -> Any:
@@ -140,13 +144,19 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
                 expected=f"one of its {len(table.columns)} columns",
                 fix=did_you_mean(name, table.columns),
             )
+    table = with_files(table, bundle.encoders.files)
+    keep = [*(n for n in table.places if n not in keep), *keep]
     bundle.encoders.check_columns(table.columns, table.name)
     repairs.merge(table.repairs)
     answers = []
+    reasons = dict(table.unreadable)
     needed = [n for n in table.columns if n in bundle.encoders.columns or n in keep]
+    done = 0
     for frame in table.chunks(needed, _ROWS):
         _, answer = bundle.predict_frame(frame, repairs, where=table.name)
+        reasons.update({done + place: why for place, why in repairs.take_rejected().items()})
         answers.append(pl.concat([frame.select(keep), _apart(answer, keep)], how="horizontal"))
+        done += frame.height
     if not answers:
         raise DataError(
             "there are no rows to predict",
@@ -155,17 +165,19 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
             fix="check that this is the right file",
         )
     whole = pl.concat(answers)
-    return _without_answers(whole, table, repairs, keep) if table.unreadable else whole
+    return _without_answers(whole, reasons, table, repairs, keep) if reasons else whole
 
 
-def _without_answers(answers: pl.DataFrame, table: Table, repairs: Repairs, keep: Sequence[str]) -> pl.DataFrame:
+def _without_answers(
+    answers: pl.DataFrame, reasons: Mapping[int, str], table: Table, repairs: Repairs, keep: Sequence[str]
+) -> pl.DataFrame:
     """The answers with nothing in the rows that could not be read but the reason, in a further column `error`."""
-    reasons = [table.unreadable.get(row) for row in range(answers.height)]
-    error = pl.Series("error", reasons, dtype=pl.String)
-    first = next(iter(table.unreadable.values()))
-    repairs.add(table.name, "rows could not be read; column 'error' says why", len(table.unreadable), first)
-    # Typed sources have no such rows, so all kept cells of these rows are null already.
-    emptied = answers.select(pl.when(error.is_null()).then(pl.col(c)).alias(c) for c in answers.columns)
+    error = pl.Series("error", [reasons.get(row) for row in range(answers.height)], dtype=pl.String)
+    first = reasons[min(reasons)]
+    repairs.add(table.name, "rows could not be read; column 'error' says why", len(reasons), first)
+    emptied = answers.select(
+        pl.col(c) if c in keep else pl.when(error.is_null()).then(pl.col(c)).alias(c) for c in answers.columns
+    )
     return pl.concat([emptied, _apart(error.to_frame(), answers.columns)], how="horizontal")
 
 
@@ -185,12 +197,18 @@ def _apart(answer: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
 def _raw(bundle: Bundle, table: Table, repairs: Repairs) -> Any:
     import numpy as np
 
+    table = with_files(table, bundle.encoders.files)
     bundle.encoders.check_columns(table.columns, table.name)
     repairs.merge(table.repairs)
     needed = [n for n in table.columns if n in bundle.encoders.columns]
-    return np.concatenate(
-        [bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name)) for frame in table.chunks(needed, _ROWS)]
-    )
+    outputs = []
+    for frame in table.chunks(needed, _ROWS):
+        raw = bundle.raw(bundle.encoders.encode(frame, repairs, where=table.name))
+        rejected = list(repairs.take_rejected())
+        repairs.add(table.name, "rows could not be read and have no probability", len(rejected))
+        raw[rejected] = np.nan
+        outputs.append(raw)
+    return np.concatenate(outputs)
 
 
 def _scalar(value: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import polars as pl
 
 from limpid._version import __version__
-from limpid.api.encode import encode_part
+from limpid.api.encode import LeftOut, encode_part
 from limpid.api.request import Request
+from limpid.api.shown import show_columns
+from limpid.api.starts import read_starts
 from limpid.core.contracts import Reasons, Size
 from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
 from limpid.core.forms import Shape
@@ -24,15 +26,21 @@ from limpid.data.encoded import Encoded
 from limpid.data.profile import profile
 from limpid.data.table import Table
 from limpid.planning.assemble import Assembled, build
+from limpid.planning.augmentation import Augmentation, augmentation
+from limpid.planning.begin import put_weights
 from limpid.planning.draft import Draft, decide_data
+from limpid.planning.forecast import asks_forecast, decide_forecast
 from limpid.planning.networks import plan_nets, read_nets
+from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
+from limpid.planning.start import Starts
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
 from limpid.training.measure import flops, machine_key, threads
 from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
+_PACE_BYTES = 256 << 20
 _COMPARED_ROWS = 300_000
 WATCHED_ROWS = 50_000
 """Validation rows that the training looks at, at most; calibration and figures look at more."""
@@ -59,6 +67,8 @@ class Prepared:
     advice_reasons: Reasons
     because: Reasons
     evaluate: EvaluateSpec
+    starts: Starts = field(default_factory=Starts)
+    left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -69,6 +79,10 @@ class Prepared:
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""
         return self.draft.encoders.shapes()
+
+    def augmentation(self) -> Augmentation:
+        """What changes training examples."""
+        return augmentation(self.draft.encoders, self.shapes, derive(self.draft.seed, "augmentation"))
 
     def build(self) -> Assembled:
         """The network with its first weights, which follow from the seed alone."""
@@ -83,6 +97,10 @@ class Prepared:
             module=self.request.module,
         )
 
+    def begin(self, model: Assembled) -> list[str]:
+        """Put the weights of the models that the run starts from into its network; says what was taken."""
+        return put_weights(model, self.starts, self.draft.task)
+
 
 def prepare(request: Request, tell: Listener) -> Prepared:
     """Look at the data and decide everything but the training.
@@ -90,15 +108,9 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     Raises:
         LimpidError: the request or the data are wrong.
     """
+    starts = read_starts(request, tell)
     with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
-        draft = decide_data(
-            request.tables,
-            request.settings,
-            target=request.target,
-            task=request.task,
-            seed=request.seed,
-            source=request.source,
-        )
+        draft = _draft(request, starts)
     with stage(tell, "profile"):
         found = look_closely(draft)
         for leak in found.get("leaks", []):
@@ -119,9 +131,35 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         inputs,
         size,
         external=request.module is not None,
+        defaults=draft.encoders.default_nets,
+        starts=starts,
     )
     evaluate = parse(EvaluateSpec, request.settings.get("evaluate") or {}, where="evaluate")
-    return Prepared(request, draft, found, nets, advice, advice_reasons, {**draft.because, **because}, evaluate)
+    because = {**draft.because, **because}
+    return Prepared(request, draft, found, nets, advice, advice_reasons, because, evaluate, starts)
+
+
+def _draft(request: Request, starts: Starts) -> Draft:
+    seconds = training_seconds(request, request.tables["train"].rows)
+    if asks_forecast(request.task, request.settings):
+        return decide_forecast(
+            request.tables,
+            request.settings,
+            target=request.target,
+            seed=request.seed,
+            source=request.source,
+            seconds=seconds,
+        )
+    return decide_data(
+        request.tables,
+        request.settings,
+        target=request.target,
+        task=request.task,
+        seed=request.seed,
+        source=request.source,
+        seconds=seconds,
+        starts=starts,
+    )
 
 
 def look_closely(draft: Draft) -> dict[str, Any]:
@@ -129,15 +167,23 @@ def look_closely(draft: Draft) -> dict[str, Any]:
     because = {name: draft.because.get(f"data.columns.{name}", "") for name in draft.data.columns}
     rows = {name: len(part.rows) for name, part in draft.parts.items()}
     frame, parts = draft.sample, None
-    if sum(rows.values()) <= _COMPARED_ROWS:
-        names = list(draft.data.columns)
-        frames = [part.table.read(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
+    names = list(draft.data.columns)
+    train = draft.parts["train"]
+    if not _has(train.table, names):  # rows are made of the source's rows: these are looked at
+        return profile(
+            frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, seed=draft.seed
+        )
+    bytes_ = sum(rows.values()) * row_bytes(draft.parts["train"].table, names)
+    if sum(rows.values()) <= _COMPARED_ROWS and bytes_ <= COMPARED_BYTES:
+        frames = [part.table.look(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
         named = [np.full(rows[n], n) for n, part in draft.parts.items() if _has(part.table, names)]
         if len({tuple(f.schema.items()) for f in frames}) == 1:
             frame, parts = pl.concat(frames), np.concatenate(named)
-    return profile(
+    found = profile(
         frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, parts=parts, seed=draft.seed
     )
+    show_columns(found, train.table, draft.data.columns, draft.data.target[0], train.rows)
+    return found
 
 
 def _has(table: Table, names: list[str]) -> bool:
@@ -171,6 +217,7 @@ def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int
                 draft.repairs,
                 None if folder is None else folder / name,
                 draft.data.resident_bytes,
+                prepared.left_out,
             )
     for repair in draft.repairs:
         tell(Noted("look", f"{repair.where}: {repair.count:,} {repair.what}"))
@@ -190,12 +237,17 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
     if request.clock.budget is not None:
         seconds = max(0.5, (request.clock.left or 0.0) - reserve(request.clock.budget, rows))
     pace = Pace({"fp32": 1.0}, 0.0, 1)
+    model, layers = None, 0
+    if prepared.starts:
+        model = prepared.build()
+        prepared.begin(model)
+        layers = len(model.depths())
     if prepared.advice.get("epochs") == 0 and asked.epochs == AUTO:
         pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
     elif asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
-        pace = _pace(prepared, asked, train, request.device)
+        pace = _pace(prepared, asked, train, request.device, model or prepared.build(), layers)
     spec, reasons, expected = plan_training(
-        asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds
+        asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds, layers=layers
     )
     because = {**prepared.because, **{f"train.{field}": reason for field, reason in reasons.items()}}
     old = request.settings.get("because") or {}
@@ -221,9 +273,8 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
     return plan, expected
 
 
-def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> Pace:
-    rows = np.arange(min(len(train), _PACE_ROWS))
-    model = prepared.build()
+def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str, model: Assembled, layers: int) -> Pace:
+    rows = np.arange(max(1, min(len(train), _PACE_ROWS, int(_PACE_BYTES * len(train) / max(train.nbytes, 1)))))
     sample = train.take(rows)
     guess, _, _ = plan_training(
         asked,
@@ -232,6 +283,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         rows=prepared.sizes["train"],
         pace=Pace({"fp32": 1.0}, 0.0, 1),
         seconds=None,
+        layers=layers,
     )
     return measure_pace(
         model,
@@ -241,6 +293,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str) -> 
         valid_rows=min(prepared.sizes.get("valid", 0), WATCHED_ROWS),
         device=device,
         fresh=prepared.request.clock.budget is not None,
+        augment=prepared.augmentation(),
         signature=str({n: c.as_dict() for n, c in prepared.nets.items()})
         + str({n: s.model_dump() for n, s in prepared.shapes.items()}),
     )

@@ -12,7 +12,7 @@ from limpid.api.clock import Clock
 from limpid.core.errors import RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.run import RunFolder
-from limpid.data.table import Table, open_table
+from limpid.data.table import Table, open_parts, open_table, with_files
 from limpid.planning.settings import merge, parse_sets, read_recipe, seconds
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -105,7 +105,9 @@ def read_request(
         **({"test": test} if test is not None else {}),
     }
     options = {"train": "DATA", "valid": "--valid", "test": "--test"}
-    tables = {part: open_table(value, what=options[part]) for part, value in given.items()}
+    tables = open_parts(data, what="DATA")
+    tables.update({part: open_table(value, what=options[part]) for part, value in given.items() if part != "train"})
+    tables = {part: with_files(table, _named_files(settings)) for part, table in tables.items()}
     own = tables["train"]
     if target is None and not planned.get("target") and own.target is not None:
         target = own.target
@@ -125,6 +127,13 @@ def read_request(
         loss=loss,
         metric=metric,
     )
+
+
+def _named_files(settings: Mapping[str, Any]) -> list[str]:
+    """Columns of which the user says that they are pictures or recordings: their text names files."""
+    columns = (settings.get("data") or {}).get("columns") or {}
+    kinds = {n: c.get("kind") if isinstance(c, Mapping) else c for n, c in columns.items()}
+    return [n for n, kind in kinds.items() if kind in ("image", "audio")]
 
 
 def _given(data: Any, planned: Any, where: str, expected: str) -> Any:

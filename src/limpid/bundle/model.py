@@ -23,7 +23,7 @@ from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
 from limpid.modalities import CATALOGUE as MODALITIES
-from limpid.planning.assemble import Assembled, build
+from limpid.planning.assemble import Assembled, build, rows_at_once
 from limpid.planning.encoders import Encoders
 from limpid.planning.plan import Component
 from limpid.tasks import CATALOGUE as TASKS
@@ -189,6 +189,7 @@ class Model:
 def forward(network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH) -> np.ndarray:
     """Raw outputs of a network in eval mode for encoded rows, float32, batch by batch."""
     rows = len(next(iter(arrays.values())))
+    batch = rows_at_once(network, batch)
     pieces: list[np.ndarray] = []
     with torch.inference_mode():
         for start in range(0, max(rows, 1), batch):

@@ -34,6 +34,7 @@ class Size:
         task: the task's name.
         seconds: time for the training loop alone, or None without a budget.
         flops_per_second: what this machine sustains on large float32 products.
+        net: the net that the user named for the column in question, or None; some columns are encoded by it.
     """
 
     rows: int
@@ -41,16 +42,22 @@ class Size:
     task: str
     seconds: float | None = None
     flops_per_second: float = 1e11
+    net: str | None = None
 
 
 class Modality(Protocol):
     """A kind of column; the class is the encoder, fitted on training rows and stored as plain data.
 
-    No torch: a modality works on polars series and numpy arrays.
+    No torch: a modality works on polars series and numpy arrays. Cells that are whole files (pictures, recordings)
+    come as bytes, a few hundred at a time; one that cannot be read is marked with `repairs.reject`.
+
+    Three attributes are optional. `net`: the net that reads its input where none is named, in place of the form's
+    default. `leads`: True where its input is the main one even beside a table's columns. `augmenter`: "module:Class"
+    of what changes its training examples, made as Class(spec.augment, shape).
     """
 
     Spec: ClassVar[type[Spec]]
-    form: ClassVar[str | None]  # the form that it emits; None for kinds that no net reads (key, constant)
+    form: str | None  # the form that it emits; None for kinds that no net reads (key, constant)
 
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
@@ -111,11 +118,13 @@ class Prediction:
     Args:
         values: (N,K) probabilities, or (N,R) values in the target's own units.
         lower, upper: (N,R) bounds of the 90 % interval, for regression.
+        quantiles: (N,R,Q) quantiles of each value, where a task predicts them.
     """
 
     values: np.ndarray
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
+    quantiles: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +187,11 @@ class Task(Protocol):
         """(N,) bool: which encoded rows hold a target, false for those that `encode` marked."""
 
     def head(self, width: int, members: int | None) -> nn.Module:
-        """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member."""
+        """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member.
+
+        A head with a true attribute `reads_input` is called with the main input's form beside the features, and its
+        `prepare` looks once at training examples, as that of a net does.
+        """
 
     def prepare_target(self, target: Tensor) -> Tensor:
         """The encoded target as the loss wants it (standardised, transformed)."""

@@ -25,9 +25,15 @@ class Repair:
 
 @dataclass
 class Repairs:
-    """A tally that encoders and readers add to."""
+    """A tally that encoders and readers add to.
+
+    Attributes:
+        rejected: positions of cells, within the column that is just being encoded, that cannot be read at all, with
+            the reason; whoever asked for the encoding takes them out again.
+    """
 
     _counts: dict[tuple[str, str], Repair] = field(default_factory=dict)
+    rejected: dict[int, str] = field(default_factory=dict)
 
     def add(self, where: str, what: str, count: int, example: object = "") -> None:
         """Count `count` further cases; nothing happens for zero."""
@@ -36,6 +42,15 @@ class Repairs:
         old = self._counts.get((where, what))
         shown = str(example)[:80] if old is None else old.example
         self._counts[(where, what)] = Repair(where, what, count + (old.count if old else 0), shown)
+
+    def reject(self, position: int, reason: str) -> None:
+        """Mark a cell that cannot be read: its row is left out of a training and has no answer."""
+        self.rejected.setdefault(position, reason)
+
+    def take_rejected(self) -> dict[int, str]:
+        """The rejected cells of the column that was encoded last, which are forgotten here."""
+        found, self.rejected = self.rejected, {}
+        return found
 
     def __iter__(self) -> Iterator[Repair]:
         return iter(self._counts.values())

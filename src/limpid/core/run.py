@@ -72,6 +72,16 @@ class RunFolder:
         return self.path / "rows.parquet"
 
     @property
+    def seen(self) -> Path:
+        """seen.json: a few training examples as augmentation shows them to the network; absent without it."""
+        return self.path / "seen.json"
+
+    @property
+    def left_out(self) -> Path:
+        """left_out.csv: rows that could not be read, with the reason of each; absent where there were none."""
+        return self.path / "left_out.csv"
+
+    @property
     def predictions(self) -> Path:
         """predictions.parquet: on the held-out rows."""
         return self.path / "predictions.parquet"

@@ -28,6 +28,7 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares at which `ColumnFacts.quantiles` are given."""
 
 _SAMPLE = 2_000  # different values looked at where a share is enough
+_CELLS = 64  # whole cells of a binary column that are kept as evidence
 _SHOWN = 120  # characters of a value in `top` and `examples`
 _SERIES_STEPS = 8  # whole numbers in a list from which it may be a series
 _MANY_NUMBERS = r"^[\s\[(]*(?:[-+0-9.eE?]+|nan|NaN)(?:[\s,;|]+(?:[-+0-9.eE?]+|nan|NaN)){7}"
@@ -90,7 +91,10 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
         notes.append(f"counted in {len(column):,} of {total_rows:,} rows")
     if stored == "binary":
         absent = column.null_count()
-        return ColumnFacts(column.name, len(column), absent, {}, len(column) - absent, stored, notes=tuple(notes))
+        cells = _whole_cells(column) if column.dtype == pl.Binary else ()
+        return ColumnFacts(
+            column.name, len(column), absent, {}, len(column) - absent, stored, notes=tuple(notes), cells=cells
+        )
     if column.dtype == pl.String:
         column = column.str.strip_chars(BLANKS)
     elif column.dtype.is_float():
@@ -125,6 +129,13 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
         notes=tuple(counted.notes),
         **found,
     )
+
+
+def _whole_cells(column: pl.Series) -> tuple[bytes, ...]:
+    there = column.drop_nulls()
+    if len(there) > _CELLS:
+        there = there.gather(np.linspace(0, len(there) - 1, _CELLS).astype(np.int64))
+    return tuple(there.to_list())
 
 
 def _dtype(dtype: pl.DataType) -> str:

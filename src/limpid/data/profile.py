@@ -74,8 +74,11 @@ def profile(
         frame = frame[pick]
         notes.append(f"counts and figures are of a random sample of {MAX_ROWS:,} of {rows:,} rows")
     names = [name for name in frame.columns if name in columns]
-    shown = [*[n for n in names if n in target], *[n for n in names if n not in target]][:MAX_COLUMNS]
-    if len(names) > len(shown):
+    files = {n for n in names if n in facts and facts[n].cells}  # whole files say nothing as values
+    shown = [*[n for n in names if n in target], *[n for n in names if n not in target and n not in files]][
+        :MAX_COLUMNS
+    ]
+    if len(names) - len(files) > len(shown):
         notes.append(f"{len(names) - len(shown):,} of {len(names):,} columns are listed by name and kind alone")
     views = {n: view(frame.get_column(n), columns[n], facts.get(n)) for n in shown}
     chosen = [views[n] for n in target if n in views]

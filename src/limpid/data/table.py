@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.data.samples import open_sample
+from limpid.data.sources.archives import is_archive, open_archive
 from limpid.data.sources.base import Table
 from limpid.data.sources.columnar import open_arrow, open_arrow_stream, open_parquet
 from limpid.data.sources.delimited import open_delimited
+from limpid.data.sources.files import NamedFiles, file_tables, load_file, majority, name_columns, walk
 from limpid.data.sources.jsonlines import open_jsonlines
 from limpid.data.sources.memory import open_memory
 from limpid.data.sources.several import SeveralTable, inside, is_pattern, matching
@@ -30,13 +32,12 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Table", "open_table"]
+__all__ = ["Table", "open_parts", "open_table", "with_files"]
 
 SUFFIXES = frozenset("csv tsv tab data parquet pq arrow feather ipc jsonl ndjson sqlite sqlite3 db ts gz zst".split())
 _JSON = re.compile(r"\.(jsonl|ndjson|json)(\.(gz|zst))?$")
 _TS = re.compile(r"\.ts(\.(gz|zst))?$")
 _FOREIGN = (
-    (b"PK\x03\x04", "a ZIP archive (an Excel or OpenDocument table is one too)", "unpack it, or save the table as CSV"),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", "save the table as CSV"),
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"FEA1", "a Feather file of version 1", "write it again as Parquet or Feather version 2"),
@@ -47,8 +48,8 @@ _FOREIGN = (
     (b"BZh", "packed with bzip2", "unpack it (bunzip2), or pack it with gzip or zstd"),
     (b"\xfd7zXZ", "packed with xz", "unpack it (unxz), or pack it with gzip or zstd"),
     (b"7z\xbc\xaf", "a 7z archive", "unpack it"),
-    (b"\x89PNG", "a picture", "name a table"),
-    (b"\xff\xd8\xff", "a picture", "name a table"),
+    (b"\x89PNG", "a picture", "name its folder, or a table"),
+    (b"\xff\xd8\xff", "a picture", "name its folder, or a table"),
 )
 
 
@@ -100,6 +101,65 @@ def open_table(
     return _open_path(text, what, header, lenient)
 
 
+def open_parts(data: Any, *, what: str = "DATA", lenient: bool = False) -> dict[str, Table]:
+    """The same as `open_table`, for data that may say themselves which rows are for which part.
+
+    Args:
+        data: as for `open_table`; a folder or an archive may hold folders called train, valid and test.
+        what: the option that it was given for.
+        lenient: as for `open_table`.
+
+    Returns:
+        "train" alone, or a table for each part that is there.
+
+    Raises:
+        DataError, RequestError: as for `open_table`.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        path = Path(os.fsdecode(data)).expanduser()
+        if _exists(path) and path.is_dir() and not _has_tables(path):
+            return _open_files(path, str(data), what)
+        if _exists(path) and path.is_file() and is_archive(path):
+            return open_archive(path, str(data), what)
+    return {"train": open_table(data, what=what, lenient=lenient)}
+
+
+def with_files(table: Table, columns: Sequence[str], base: Path | None = None) -> Table:
+    """The table with columns of file names read as the files, where they are text.
+
+    Args:
+        table: any table.
+        columns: those that hold pictures or recordings.
+        base: folder that the names start from; the working folder by default.
+    """
+    named = {c: base or Path() for c in columns if c in table.columns and table.schema[c] == pl.String}
+    return NamedFiles(table, named) if named else table
+
+
+def _has_tables(path: Path) -> bool:
+    try:
+        return any(e.is_file() and e.suffix.lower().lstrip(".") in SUFFIXES for e in path.iterdir())
+    except OSError:
+        return True  # read as a table's folder, which says what is wrong with it
+
+
+def _open_files(path: Path, text: str, what: str) -> dict[str, Table]:
+    members = walk(path, what)
+    if majority(members) is None:  # for the error of a folder without tables
+        inside(path, SUFFIXES, what)
+    return file_tables(text, members, lambda name: load_file(path / name), str(path.resolve()), what)
+
+
+def _together(tables: dict[str, Table], text: str) -> Table:
+    """All parts as one table, for verbs that do not tell them apart."""
+    parts = list(tables.values())
+    if len(parts) == 1:
+        return parts[0]
+    whole = SeveralTable(text, parts, Repairs(), [f"folders {', '.join(tables)} taken together"])
+    whole.target, whole.places = parts[0].target, parts[0].places
+    return whole
+
+
 def _open_path(text: str, what: str, header: bool | None, lenient: bool) -> Table:
     if not text or "\0" in text:
         raise DataError("the path is empty or holds a NUL", where=what, expected="a path", fix=f"name the {what}")
@@ -107,13 +167,18 @@ def _open_path(text: str, what: str, header: bool | None, lenient: bool) -> Tabl
     path = Path(text).expanduser()
     if _exists(path):
         if path.is_dir():
-            return _open_folder(path, text, what, room, header, lenient)
-        return _open_file(path, None, text, what, room, header, lenient)
+            if not _has_tables(path):
+                return _together(_open_files(path, text, what), text)
+            return _named(_open_folder(path, text, what, room, header, lenient), path)
+        if path.is_file() and is_archive(path):
+            return _together(open_archive(path, text, what), text)
+        return _named(_open_file(path, None, text, what, room, header, lenient), path.parent)
     before, colons, table = text.partition("::")
     if colons and _exists(Path(before).expanduser()):
         return _open_file(Path(before).expanduser(), table, text, what, room, header, lenient)
     if is_pattern(text):
-        return _open_several(matching(str(path), what), text, what, room, header, [], lenient)
+        files = matching(str(path), what)
+        return _named(_open_several(files, text, what, room, header, [], lenient), files[0].parent)
     if re.match(r"[a-z][a-z0-9+]*://", text):
         raise DataError(
             "this is an address, and limpid fetches nothing",
@@ -127,6 +192,12 @@ def _open_path(text: str, what: str, header: bool | None, lenient: bool) -> Tabl
         expected="a file, a folder, a pattern in quotes, or sample:NAME",
         fix=_neighbour(path),
     )
+
+
+def _named(table: Table, base: Path) -> Table:
+    """The table with the pictures or recordings that it names."""
+    found = name_columns(table, base)
+    return NamedFiles(table, found) if found else table
 
 
 def _exists(path: Path) -> bool:

@@ -25,13 +25,15 @@ from limpid.core.contracts import Prediction, Task
 from limpid.core.forms import FieldsShape, Shape
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
-from limpid.evaluation.features import BoostedFeatures, LinearFeatures, has_tokens
+from limpid.evaluation.features import BoostedFeatures, LinearFeatures, boostable
+from limpid.evaluation.grid_features import grid_inputs
 from limpid.evaluation.series_features import nearest, series_inputs
 
 Array = npt.NDArray[Any]
 Answer = Callable[[Encoded], Array]
 
 _LINEAR_ROWS = 100_000
+_LINEAR_GRID_ROWS = 10_000
 _BOOSTED_ROWS = 500_000
 _SMALL_CELLS = 3e6  # rows times columns times outputs below which no sample is drawn: the clock ends the fit at worst
 _LINEAR_STEPS = 200
@@ -147,12 +149,12 @@ def run(
     )
     parts = {"valid": valid} | ({"test": test} if test is not None else {})
     found = []
-    chosen: list[tuple[str, Callable[[_Work, list[str]], Answer]]] = [("trivial", _trivial), ("linear", _linear)]
+    several: list[tuple[str, Callable[[_Work, list[str]], Answer]]] = [
+        ("trivial", _trivial), ("linear", _linear), ("boosted", _boosted)
+    ]  # fmt: skip
     if series_inputs(train):
-        chosen.append(("nearest", _nearest))
-    if fields is not None or has_tokens(train) or not series_inputs(train):
-        chosen.append(("boosted", _boosted))
-    for name, fit in chosen:
+        several.insert(2, ("nearest", _nearest))
+    for name, fit in several:
         if name != "trivial" and seconds is not None and seconds < _SHORTEST:
             found.append(Baseline(name, {}, 0.0, f"left out: {seconds:.1f} s do not suffice for it"))
         else:
@@ -234,7 +236,7 @@ def _linear(work: _Work, notes: list[str]) -> Answer:
 
     classify = work.task.name == "classification"
     steps = _LINEAR_STEPS if classify else 1
-    rows = min(len(work.target), _LINEAR_ROWS)
+    rows = min(len(work.target), _LINEAR_GRID_ROWS if grid_inputs(work.train) else _LINEAR_ROWS)
     rows = min(rows, max(_FEWEST_ROWS, int(_MOST_LINEAR_CELLS / (_active_columns(work) * work.outputs * steps))))
     limit = None if work.left is None else time.monotonic() + _LINEAR_SHARE * work.left
 
@@ -271,6 +273,8 @@ def _active_columns(work: _Work) -> int:
 
 
 def _boosted(work: _Work, notes: list[str]) -> Answer:
+    if not boostable(work.train):
+        raise _NoTime("left out: trees read raw pixels and values badly")
     import sklearn.ensemble  # noqa: F401  (its import must not count as the cost of a trial)
 
     rows = min(len(work.target), _BOOSTED_ROWS)

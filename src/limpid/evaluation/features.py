@@ -1,4 +1,4 @@
-"""The encoded rows as classical models read them: one matrix, from fields and from token sequences.
+"""The encoded rows as classical models read them: one matrix, from fields, token sequences and small grey grids.
 
 Legend of shapes: N rows, F numeric and G categorical features, T tokens, C columns of the matrix.
 """
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from limpid.core.forms import FieldsShape
 from limpid.data.encoded import Encoded
+from limpid.evaluation.grid_features import SmallGrey, grid_inputs
 from limpid.evaluation.series_features import SeriesFeatures
 
 Array = npt.NDArray[Any]
@@ -22,9 +23,9 @@ _MOST_BINS = 255  # categories that the histogram booster takes as such
 _TOP_TOKENS = 200
 
 
-def has_tokens(part: Encoded) -> bool:
-    """Whether any input is a sequence of tokens."""
-    return any(name.endswith(".tokens") for name in part.arrays)
+def boostable(part: Encoded) -> bool:
+    """Whether there is anything that trees read well: a table's columns or words, but no raw pixels or values."""
+    return any(name.endswith((".numbers", ".tokens")) for name in part.arrays)
 
 
 class LinearFeatures:
@@ -54,6 +55,7 @@ class LinearFeatures:
                 counted[np.unique(row)] += 1
             self._rarity[name] = np.log((1 + len(tokens)) / (1 + counted)) + 1
             self._rarity[name][counted == 0] = 0.0
+        self._grids = {name: SmallGrey(part.arrays[name], rows) for name in grid_inputs(part)}
 
     def matrix(self, part: Encoded, rows: Array) -> Any:
         """(N,C), dense or sparse."""
@@ -71,6 +73,7 @@ class LinearFeatures:
             ]
         blocks += [self._bag(part, name, rows) for name in self._rarity]
         blocks.append(self._series.matrix(part, rows))
+        blocks += [small(part.arrays[name], rows) for name, small in self._grids.items()]
         if any(sparse.issparse(b) for b in blocks):
             return sparse.hstack([sparse.csr_matrix(b) for b in blocks], format="csr")
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(rows), 0))

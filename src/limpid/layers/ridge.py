@@ -91,9 +91,7 @@ def solve(features: Tensor, target: Tensor, outputs: int, *, classes: bool, weig
     if classes:
         factor = _factor(left_out[used].numpy(), target[used].numpy(), mass.numpy())
     scale = torch.from_numpy(factor)
-    return Solved(
-        (slope * scale.unsqueeze(1)).float(), (intercept * scale).float(), penalty, left_out.numpy(), factor
-    )
+    return Solved((slope * scale.unsqueeze(1)).float(), (intercept * scale).float(), penalty, left_out.numpy(), factor)
 
 
 def _coded(target: Tensor, outputs: int) -> Tensor:
@@ -110,9 +108,9 @@ def _inverse(gram: Tensor, ridge: float) -> Tensor:
     return torch.linalg.inv(raised) if bool(failed) else torch.cholesky_inverse(factor)
 
 
-def _factor(left_out: npt.NDArray[np.float64], target: npt.NDArray[np.int64], mass: npt.NDArray[np.float64]) -> (
-    npt.NDArray[np.float64]
-):
+def _factor(
+    left_out: npt.NDArray[np.float64], target: npt.NDArray[np.int64], mass: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
     """What makes logits of scores, so that the log loss of left-out examples is least."""
     scores = np.clip(left_out, -3.0, 3.0) * _SHARP
     if target.ndim == 1:

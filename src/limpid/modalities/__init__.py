@@ -13,5 +13,6 @@ CATALOGUE = Catalogue(
         Entry("series", "limpid.modalities.series:Series", "numbers in the order of time, of one channel or several"),
         Entry("key", "limpid.modalities.key:Key", "an identifier of the row, which no net reads"),
         Entry("constant", "limpid.modalities.constant:Constant", "the same in every row, which no net reads"),
+        Entry("window", "limpid.modalities.window:Window", "a stretch of a series, cut out by a forecast"),
     ],
 )

@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from limpid.core.contracts import Net, Task
 from limpid.core.errors import RequestError
-from limpid.core.forms import FIELDS, Form, SeqShape, Shape, assemble
+from limpid.core.forms import FIELDS, Form, GridShape, SeqShape, Shape, assemble
 from limpid.core.spec import parse
+from limpid.layers.parameters import depths
 from limpid.layers.ridge import solve
 from limpid.nets import CATALOGUE
 from limpid.planning.external import External
 from limpid.planning.plan import Component
+
+_FLOPS_AT_ONCE = 4e10  # a few hundred pictures through a small convolutional net
 
 
 class Fuse(nn.Module):
@@ -56,6 +59,7 @@ class Assembled(nn.Module):
     Args:
         nets: input name -> net, the main input first.
         forms: input name -> form.
+        shapes: input name -> shape.
         task: gives the head.
         dropout: share of examples that train without the further inputs, where there are any.
 
@@ -63,10 +67,24 @@ class Assembled(nn.Module):
         A batch maps "INPUT.PART" to tensors of B rows; the output is (B,K), or (B,M,K) where the main net has members.
     """
 
-    def __init__(self, nets: Mapping[str, Any], forms: Mapping[str, str], task: Task, *, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        nets: Mapping[str, Any],
+        forms: Mapping[str, str],
+        shapes: Mapping[str, Shape],
+        task: Task,
+        *,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
         self.inputs = list(nets)
         self.forms = dict(forms)
+        self._scaled = {name: n for n, name in enumerate(nets) if isinstance(shapes.get(name), GridShape)}
+        for name, n in self._scaled.items():
+            shape = cast(GridShape, shapes[name])
+            # Known from the shape, so no part of the weights.
+            self.register_buffer(f"mean_{n}", torch.tensor(shape.mean).view(-1, 1, 1), persistent=False)
+            self.register_buffer(f"std_{n}", torch.tensor(shape.std).view(-1, 1, 1), persistent=False)
         # Column names may hold dots, which module names must not.
         self.nets = nn.ModuleDict({f"input_{n}": net for n, net in enumerate(nets.values())})
         main = nets[self.inputs[0]]
@@ -78,6 +96,18 @@ class Assembled(nn.Module):
             self.fuse = Fuse(others, width, dropout)
         self.head = task.head(width, self.members)
         self.classifies = task.name == "classification"
+        self.began: set[str] = set()  # parameters whose first values come from a trained model
+
+    def depths(self) -> list[list[str]]:
+        """Names of the parameters that have a past, by depth from the head down; all others learn like the head."""
+        found: list[list[str]] = []
+        for place, net in enumerate(self.nets.values()):
+            prefix = f"nets.input_{place}."
+            known = [[prefix + name for name in names if prefix + name in self.began] for names in depths(net)]
+            for depth, names in enumerate(names for names in known if names):
+                found += [[]] if depth == len(found) else []
+                found[depth] += names
+        return found
 
     def form(self, name: str, batch: Mapping[str, Tensor]) -> Form:
         """One input's form, taken from a batch; narrow storage types are widened here."""
@@ -89,6 +119,9 @@ class Assembled(nn.Module):
                 parts[part] = value.long() if part in ("categories", "tokens") else value
         if self.forms[name] == FIELDS:
             parts["missing"] = parts["missing"].to(parts["numbers"].dtype)
+        if name in self._scaled:
+            mean, std = (self.get_buffer(f"{word}_{self._scaled[name]}") for word in ("mean", "std"))
+            parts["pixels"] = (parts["pixels"].float() - mean) / std
         return assemble(self.forms[name], parts)
 
     def features(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -110,7 +143,11 @@ class Assembled(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B,K) or (B,M,K) raw outputs."""
-        outputs: Tensor = self.head(self.features(batch))
+        features = self.features(batch)
+        if getattr(self.head, "reads_input", False):
+            outputs: Tensor = self.head(features, self.form(self.inputs[0], batch))
+            return outputs
+        outputs = self.head(features)
         return outputs
 
     @torch.no_grad()
@@ -124,8 +161,14 @@ class Assembled(nn.Module):
         """
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
             cast(Net, net).prepare(self.form(name, batch), target)
+        if getattr(self.head, "reads_input", False):
+            cast(Net, self.head).prepare(self.form(self.inputs[0], batch), target)
+        self._solve(batch, target, weight)
+
+    def _solve(self, batch: Mapping[str, Tensor], target: Tensor, weight: Tensor | None) -> None:
+        """Find the head in closed form, where the main net asks for it."""
         most = getattr(self.nets["input_0"], "solved_rows", 0)
-        if not most or self.fuse is not None or len(target) < 2:
+        if not most or self.fuse is not None or len(target) < 2 or not isinstance(self.head, nn.Linear):
             return
         # Spread evenly, since the rows may be in the order of their classes.
         index = torch.linspace(0, len(target) - 1, min(len(target), most), dtype=torch.float64).long()
@@ -150,6 +193,12 @@ class Assembled(nn.Module):
         if self.fuse is not None:
             extra += sum(p.numel() for p in self.fuse.parameters())
         return float(total + 2 * extra)
+
+
+def rows_at_once(network: nn.Module, most: int) -> int:
+    """Rows of one forward pass without gradients: fewer for networks whose activations are large."""
+    flops = network.flops() if isinstance(network, Assembled) else 0.0
+    return max(1, min(most, int(_FLOPS_AT_ONCE / max(flops, 1.0))))
 
 
 def build(
@@ -188,7 +237,7 @@ def build(
             kind = CATALOGUE.load(chosen.name, where=path)
             check_takes(chosen.name, kind, name, shape, where=path)
             built[name] = kind(parse(kind.Spec, chosen.settings, where=path), shape)
-        return Assembled(built, forms, task)
+        return Assembled(built, forms, shapes, task, dropout=getattr(task, "further_dropout", 0.5))
 
 
 def check_takes(name: str, kind: Any, column: str, shape: Shape, *, where: str) -> None:

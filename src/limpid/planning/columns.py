@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -47,6 +47,7 @@ def decide_columns(
     total_rows: int,
     keep: Sequence[str],
     drop: Sequence[str],
+    cells: Mapping[str, pl.Series] | None = None,
 ) -> Columns:
     """Recognise every column, lay the user's word on it, and leave out what no model should read.
 
@@ -56,6 +57,7 @@ def decide_columns(
         total_rows: rows of the whole table, of which `frame` may be a sample.
         keep: columns that have a role of their own (target, weight, group, time) and are not left out here.
         drop: kinds that are left out ("constant", "key").
+        cells: of columns that hold whole files, some of these.
 
     Raises:
         RequestError: the user's word names a column that is not there, or a kind that does not exist.
@@ -64,7 +66,8 @@ def decide_columns(
     _check_asked(asked, frame.columns)
     specs: dict[str, ColumnSpec] = {}
     because: dict[str, str] = {}
-    facts = {name: column_facts(frame[name], total_rows=total_rows) for name in frame.columns}
+    files = cells or {}
+    facts = {name: column_facts(files.get(name, frame[name]), total_rows=total_rows) for name in frame.columns}
     claims = recognise_all(list(facts.values()), recognisers(), targets=keep)
     for name, (kind, found) in claims.items():
         word = _word(asked.get(name), name)
@@ -145,7 +148,7 @@ def _separator(facts: ColumnFacts) -> str:
 
 
 def plan_options(
-    columns: Columns, facts: Mapping[str, ColumnFacts], size: Size
+    columns: Columns, facts: Mapping[str, ColumnFacts], size: Size, nets: Any = None
 ) -> tuple[dict[str, ColumnSpec], dict[str, str]]:
     """Decide every `auto` of the modalities from the facts of training rows.
 
@@ -153,6 +156,7 @@ def plan_options(
         columns: the columns as decided so far.
         facts: column -> what was counted in training rows.
         size: how much there is to learn from.
+        nets: what the user asked of nets, as it stands in the settings.
 
     Returns:
         the columns with their options filled in, and the reasons by dotted path.
@@ -164,10 +168,33 @@ def plan_options(
         if not spec.use or modality.form is None or name not in facts:
             continue
         where = f"data.columns.{name}.options"
-        planned, reasons = modality.plan(parse(modality.Spec, spec.options, where=where), facts[name], size)
+        own = replace(size, net=net_named(nets, name, columns.specs))
+        planned, reasons = modality.plan(parse(modality.Spec, spec.options, where=where), facts[name], own)
         specs[name] = spec.with_(options=planned.model_dump(mode="json"))
         because.update({f"{where}.{field}": reason for field, reason in reasons.items()})
     return specs, because
+
+
+def net_named(nets: Any, column: str, specs: Mapping[str, ColumnSpec]) -> str | None:
+    """The net that the user named for a column with an input of its own, or None.
+
+    Args:
+        nets: the settings under `net`: a name, or a mapping with the main net's name and those of other columns.
+        column: in question.
+        specs: of all columns; the main net reads this one where no other is read, or where it leads.
+    """
+    settings = {"name": nets} if isinstance(nets, str) else nets if isinstance(nets, Mapping) else {}
+    own = settings.get(column)
+    if isinstance(own, Mapping):
+        own = own.get("name")
+    if isinstance(own, str):
+        return own
+    name = settings.get("name")
+    modalities = {n: CATALOGUE.load(s.kind, where="data.columns") for n, s in specs.items() if s.use}
+    others = [n for n, m in modalities.items() if m.form is not None and n != column]
+    leads = column in modalities and getattr(modalities[column], "leads", False)
+    alone = not others or (leads and not any(getattr(modalities[n], "leads", False) for n in others))
+    return name if isinstance(name, str) and alone else None
 
 
 def check_any(specs: Mapping[str, ColumnSpec], source: str) -> None:

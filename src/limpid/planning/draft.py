@@ -25,15 +25,28 @@ from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.planning.columns import Columns, check_any, decide_columns, plan_options
 from limpid.planning.encoders import Encoders
-from limpid.planning.parts import Part, check_weights, divide, look, with_known_classes, with_target, without_copies
+from limpid.planning.parts import (
+    FIT_CELLS,
+    Part,
+    cells,
+    check_weights,
+    divide,
+    look,
+    row_bytes,
+    with_known_classes,
+    with_target,
+    without_copies,
+)
 from limpid.planning.plan import DataSpec
 from limpid.planning.settings import merge
+from limpid.planning.start import Starts
 from limpid.planning.target import check_numbers, choose_task, no_target, resolve_names, target_kind
 from limpid.tasks import CATALOGUE as TASKS
 
 FIT_ROWS = 500_000
 _FIT_ROWS_LEAST = 20_000
 _FIT_CELLS = 5_000_000
+_FIT_BYTES = 512 << 20
 
 
 @dataclass
@@ -66,6 +79,8 @@ def decide_data(
     task: str | None,
     seed: int,
     source: Mapping[str, str],
+    seconds: float | None = None,
+    starts: Starts | None = None,
 ) -> Draft:
     """From tables and settings to a draft.
 
@@ -76,18 +91,21 @@ def decide_data(
         task: the task asked for.
         seed: of the split.
         source: how each table was named by the user, for the plan.
+        seconds: time for the training under a budget, roughly, or None.
+        starts: the models that nets start from.
 
     Raises:
         LimpidError: the request or the data are wrong; see the parts.
     """
     train = tables["train"]
+    starts = starts or Starts()
     repairs = Repairs()
     for table in tables.values():
         repairs.merge(table.repairs)
     if train.rows == 0:
         raise _no_rows(train.name)
     because: dict[str, str] = {}
-    data = _data_spec(settings, source)
+    data = data_spec(settings, source)
     split_spec = parse(SplitSpec, settings.get("split") or {}, where="split")
 
     frame = look(train)
@@ -107,8 +125,14 @@ def decide_data(
     roles = {"data.weight": data.weight, "split.group": split_spec.group, "split.time": split_spec.time}
     _check_roles(roles, targets)
     keep = [n for n in (*targets, *roles.values()) if n is not None]
+    asked = dict((settings.get("data") or {}).get("columns") or {})
     columns = decide_columns(
-        frame, dict((settings.get("data") or {}).get("columns") or {}), total_rows=train.rows, keep=keep, drop=data.drop
+        frame,
+        starts.ask(asked, frame.columns),
+        total_rows=train.rows,
+        keep=keep,
+        drop=data.drop,
+        cells=cells(train),
     )
     because.update(columns.because)
     if not targets:
@@ -124,6 +148,9 @@ def decide_data(
     _set_aside(
         specs, because, split_spec.group, "rows that share it stay together; new groups would be unknown to the model"
     )
+    taken_roles = {data.weight: "the column of weights", split_spec.group: "the column of groups"}
+    roles_of = {name: role for name, role in taken_roles.items() if name is not None}
+    specs = starts.lay(specs, asked, {**dict.fromkeys(targets, "the target"), **roles_of}, because)
     check_any(specs, train.name)
 
     whole = {
@@ -139,16 +166,21 @@ def decide_data(
         check_numbers(parts["train"].target, parts["train"].rows, train.name)
 
     sample = _sample(parts["train"], specs, because)
-    facts = {name: column_facts(sample[name], total_rows=len(parts["train"].rows)) for name in sample.columns}
-    specs = _drop_constant(specs, facts, data, because)
+    files = cells(parts["train"].table, parts["train"].rows, FIT_CELLS)
+    facts = {
+        name: column_facts(files.get(name, sample[name]), total_rows=len(parts["train"].rows))
+        for name in sample.columns
+    }
+    specs = starts.keep(_drop_constant(specs, facts, data, because), because)
     check_any(specs, train.name)
     fitted_task = _plan_task(task_name, settings, parts["train"], targets, facts, specs, because)
     if task_name == "classification":
         parts = {name: with_known_classes(part, fitted_task, repairs) for name, part in parts.items()}
-    size = Size(rows=len(parts["train"].rows), outputs=fitted_task.outputs, task=task_name)
-    specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size)
+    size = Size(rows=len(parts["train"].rows), outputs=fitted_task.outputs, task=task_name, seconds=seconds)
+    specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size, settings.get("net"))
     because.update(reasons)
     specs = _select(data, specs, facts, sample, parts["train"], fitted_task, seed, because)
+    specs = starts.keep(specs, because)
     data = data.with_(target=tuple(targets), columns=specs)
     return Draft(
         seed=seed,
@@ -157,7 +189,7 @@ def decide_data(
         task=fitted_task,
         columns=Columns(specs, columns.facts, columns.because),
         parts=parts,
-        encoders=Encoders.fit(specs, sample),
+        encoders=Encoders.fit(specs, sample, files, starts.encoders),
         facts=facts,
         because=because,
         repairs=repairs,
@@ -165,7 +197,8 @@ def decide_data(
     )
 
 
-def _data_spec(settings: Mapping[str, Any], source: Mapping[str, str]) -> DataSpec:
+def data_spec(settings: Mapping[str, Any], source: Mapping[str, str]) -> DataSpec:
+    """The data section as the user asked for it, without the columns."""
     values = {k: v for k, v in dict(settings.get("data") or {}).items() if k not in ("columns", "target")}
     given = (settings.get("data") or {}).get("target") or ()
     values["target"] = (given,) if isinstance(given, str) else tuple(given)
@@ -190,13 +223,14 @@ def _check_roles(roles: Mapping[str, str | None], targets: Sequence[str]) -> Non
 
 
 def _sample(train: Part, specs: Mapping[str, ColumnSpec], because: dict[str, str]) -> pl.DataFrame:
-    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of five million cells."""
+    """Training rows that profile and encoders are fitted on: all of them, or a seeded sample of bounded size."""
     rows = train.rows
     most = max(_FIT_ROWS_LEAST, min(FIT_ROWS, _FIT_CELLS // max(len(specs), 1)))
+    most = min(most, int(_FIT_BYTES / row_bytes(train.table, list(specs))))
     if len(rows) > most:
         rows = np.sort(generator(0, "fit rows").choice(rows, most, replace=False))
         because["data.fitted_on"] = f"encoders and profile look at {most:,} of {len(train.rows):,} training rows"
-    return train.table.read(list(specs), rows=rows)
+    return train.table.look(list(specs), rows=rows)
 
 
 def _drop_constant(

@@ -34,34 +34,60 @@ class Encoders:
         self.columns = dict(columns)
         self._fitted = dict(fitted)
         self._table = [name for name, encoder in self._fitted.items() if encoder.form == FIELDS]
-        self._others = [name for name, encoder in self._fitted.items() if encoder.form != FIELDS]
+        others = [name for name, encoder in self._fitted.items() if encoder.form != FIELDS]
+        self._leading = [name for name in others if getattr(self._fitted[name], "leads", False)]
+        self._others = [*self._leading, *(name for name in others if name not in self._leading)]
 
     @classmethod
-    def fit(cls, columns: Mapping[str, ColumnSpec], frame: pl.DataFrame) -> Self:
+    def fit(
+        cls,
+        columns: Mapping[str, ColumnSpec],
+        frame: pl.DataFrame,
+        files: Mapping[str, pl.Series] | None = None,
+        taken: Mapping[str, Modality] | None = None,
+    ) -> Self:
         """Learn from training rows.
 
         Args:
             columns: what each column is; those with `use: false` and those that no net reads are passed over.
             frame: training rows, raw.
+            files: of columns that hold whole files, some training cells; `frame` only names them.
+            taken: encoders of a model that the run starts from; they come first, in that model's order.
         """
-        used: dict[str, ColumnSpec] = {}
-        fitted: dict[str, Modality] = {}
+        ready = taken or {}
+        used: dict[str, ColumnSpec] = {name: columns[name] for name in ready}
+        fitted: dict[str, Modality] = dict(ready)
         for name, spec in columns.items():
-            if not spec.use:
+            if not spec.use or name in ready:
                 continue
             modality = CATALOGUE.load(spec.kind, where=f"data.columns.{name}.kind")
             if modality.form is None:
                 continue
             options = parse(modality.Spec, spec.options, where=f"data.columns.{name}.options")
             used[name] = spec
-            fitted[name] = modality.fit(options, clean(frame[name], spec))
+            fitted[name] = modality.fit(options, clean((files or {}).get(name, frame[name]), spec))
         return cls(used, fitted)
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Input name -> form: "fields" for the table's columns together, then each other column by its own name."""
-        table = {FIELDS: FIELDS} if self._table else {}
-        return table | {input_of(name): str(self._fitted[name].form) for name in self._others}
+        """Input name -> form, the main input first: columns that lead (pictures), "fields" for the table's columns
+        together, then each other column by its own name."""
+        forms = {input_of(name): str(self._fitted[name].form) for name in self._others}
+        if not self._table:
+            return forms
+        leading = {input_of(name): forms[input_of(name)] for name in self._leading}
+        return {**leading, FIELDS: FIELDS, **forms}
+
+    @property
+    def default_nets(self) -> dict[str, str]:
+        """Input name -> the net that its kind of column asks for, where it does."""
+        nets = {input_of(name): getattr(self._fitted[name], "net", None) for name in self._others}
+        return {name: net for name, net in nets.items() if net is not None}
+
+    @property
+    def files(self) -> list[str]:
+        """Columns whose cells are whole files."""
+        return [n for n, m in self._fitted.items() if getattr(m, "leads", False) and getattr(m, "of_files", True)]
 
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""
@@ -78,7 +104,7 @@ class Encoders:
             )
         for name in self._others:
             shapes[input_of(name)] = self._fitted[name].shape()
-        return shapes
+        return {name: shapes[name] for name in self.inputs}
 
     def encode(self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA") -> Arrays:
         """Encode raw rows; extra columns are ignored, the order of columns does not matter.
@@ -89,7 +115,8 @@ class Encoders:
             where: name of the data, for messages.
 
         Returns:
-            "INPUT.PART" -> array of N rows.
+            "INPUT.PART" -> array of N rows. Positions of rows with a cell that cannot be read are in
+            `repairs.rejected`; their arrays hold something of the right shape.
 
         Raises:
             DataError: a column that the model needs is missing, or holds something else altogether.
@@ -108,6 +135,8 @@ class Encoders:
                 arrays[f"{FIELDS}.{part}"] = np.ascontiguousarray(joined, dtype=_storage(part, kind))
         for name in self._others:
             arrays.update({f"{input_of(name)}.{part}": array for part, array in encoded[name].items()})
+        if not self._table:
+            _reject_empty(arrays, [input_of(name) for name in self._others], repairs)
         return arrays
 
     def count_unknown(self, arrays: Mapping[str, np.ndarray], frame: pl.DataFrame, repairs: Repairs) -> None:
@@ -194,6 +223,14 @@ class Encoders:
             columns[name] = spec
             fitted[name] = modality.from_state(options, entry["state"])
         return cls(columns, fitted)
+
+
+def _reject_empty(arrays: Arrays, inputs: Sequence[str], repairs: Repairs) -> None:
+    """Reject rows of which no file is there, where files are all that the model reads."""
+    if inputs and all(f"{name}.present" in arrays for name in inputs):
+        there = np.any([arrays[f"{name}.present"] > 0 for name in inputs], axis=0)
+        for position in np.flatnonzero(~there).tolist():
+            repairs.reject(position, f"{', '.join(inputs)}: there is nothing to read")
 
 
 def input_of(column: str) -> str:

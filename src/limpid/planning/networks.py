@@ -13,6 +13,7 @@ from limpid.core.spec import parse
 from limpid.nets import CATALOGUE, DEFAULTS
 from limpid.planning.assemble import check_takes, content_of
 from limpid.planning.plan import Component
+from limpid.planning.start import Starts, refuse_other_net
 
 
 def read_nets(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -33,7 +34,7 @@ def read_nets(settings: Mapping[str, Any], inputs: Mapping[str, str]) -> dict[st
     if isinstance(value, str):
         value = {"name": value}
     for key, entry in value.items():
-        if key in inputs and key != main:
+        if key in inputs and key not in (main, "start"):
             asked[key] = _asked(entry, f"net.{key}")
         else:
             asked[main][key] = entry
@@ -69,6 +70,8 @@ def plan_nets(
     size: Size,
     *,
     external: bool,
+    defaults: Mapping[str, str] | None = None,
+    starts: Starts | None = None,
 ) -> tuple[dict[str, Component], Reasons, dict[str, Any], Reasons]:
     """Choose and complete the net of each input; the chain is checked before any data are encoded.
 
@@ -77,6 +80,8 @@ def plan_nets(
         shapes, inputs: of each input, the main one first.
         size: how much there is to learn from and to spend.
         external: whether the user supplies a module for the main input.
+        defaults: input -> the net that its kind of column asks for, in place of the form's default.
+        starts: the models that nets start from.
 
     Returns:
         input -> net; reasons by dotted path; what the main net recommends for training, with reasons.
@@ -88,25 +93,53 @@ def plan_nets(
     because: Reasons = {}
     advice: dict[str, Any] = {}
     advice_reasons: Reasons = {}
+    starts = starts or Starts()
+    starts.check_inputs(inputs)
     for n, (name, form) in enumerate(inputs.items()):
         path = "net" if n == 0 else f"nets.{name}"
         word = dict(asked.get(name) or {})
         given = word.pop("name", None)
+        word.pop("start", None)
+        start = starts.inputs.get(name)
         if (n == 0 and external) or given == "external":
             chosen[name] = Component(name="external", settings={})
             because[f"{path}.name"] = "a module of the user's own"
             continue
-        kind_name = given or DEFAULTS.get(content_of(shapes[name]), DEFAULTS[form])
+        if start is not None and given not in (None, start.net.name):
+            raise refuse_other_net(start, str(given))
+        usual = _default(name, shapes[name], main=n == 0, asked=defaults or {})
+        kind_name = given or (usual if start is None else start.net.name)
         kind = CATALOGUE.load(kind_name, where=path)
         check_takes(kind_name, kind, name, shapes[name], where=path)
         because[f"{path}.name"] = "as asked" if given else _why_default(kind_name, name, form)
+        if start is not None:
+            because[f"{path}.name"] = f"the net of the start {start.run}"
+            because[f"{path}.start"] = "its weights are the first ones here, wherever names and shapes agree"
+            word, reasons = starts.settings(name, word, kind.Spec)
+            because.update({f"{path}.{field}": reason for field, reason in reasons.items()})
         spec = parse(kind.Spec, word, where=path)
         planned, reasons = kind.plan(spec, shapes[name], size)
         because.update({f"{path}.{field}": reason for field, reason in reasons.items()})
-        chosen[name] = Component(name=kind_name, settings=planned.model_dump(mode="json"))
+        began = None if start is None else start.spec
+        chosen[name] = Component(name=kind_name, start=began, settings=planned.model_dump(mode="json"))
         if n == 0 and hasattr(kind, "train_defaults"):
             advice, advice_reasons = kind.train_defaults(planned, shapes[name], size)
     return chosen, because, advice, advice_reasons
+
+
+def portable(net: Component) -> Component:
+    """A net as a bundle holds it: what it started from is left out."""
+    return net.model_copy(update={"start": None})
+
+
+def _default(name: str, shape: Shape, *, main: bool, asked: Mapping[str, str]) -> str:
+    """The net of an input where none is named: its kind of column's, or the one for its form or content."""
+    if name in asked:
+        return asked[name]
+    if shape.form == FIELDS:
+        # Beside a main input the table's columns say little that an ensemble would say better.
+        return DEFAULTS[FIELDS] if main else "mlp"
+    return DEFAULTS.get(content_of(shape), DEFAULTS[shape.form])
 
 
 def _why_default(net: str, name: str, form: str) -> str:

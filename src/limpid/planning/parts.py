@@ -19,8 +19,16 @@ from limpid.data.table import Table
 from limpid.planning.order import find_time
 
 LOOK_ROWS = 100_000
+CELLS = 64
+"""Whole files that are looked at to say what they are."""
+FIT_CELLS = 2_000
+"""Whole files that encoders are fitted on, at most."""
+_MEASURED_ROWS = 1_000
+_LOOK_BYTES = 256 << 20
 _GROUPED_DUPLICATES = 0.3
 _COMPARED_CELLS = 20_000_000
+COMPARED_BYTES = 1 << 30
+"""Rows that are compared with one another, at most."""
 
 
 @dataclass
@@ -57,8 +65,35 @@ class Part:
 
 
 def look(table: Table, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Up to 100,000 rows spread evenly over a table, always the same ones."""
-    return table.read(columns, rows=spread(table.rows, LOOK_ROWS))
+    """Up to 100,000 rows spread evenly over a table, always the same ones; fewer where they are long texts.
+
+    Cells that are whole files are named, not read.
+    """
+    most = max(_MEASURED_ROWS, int(_LOOK_BYTES / row_bytes(table, columns)))
+    return table.look(columns, rows=spread(table.rows, min(LOOK_ROWS, most)))
+
+
+def row_bytes(table: Table, columns: Sequence[str] | None = None) -> float:
+    """Mean size of a row in memory, cells that are whole files aside."""
+    few = table.look(columns, rows=spread(table.rows, _MEASURED_ROWS))
+    return max(1.0, few.estimated_size() / max(few.height, 1))
+
+
+def cells(table: Table, rows: np.ndarray | None = None, most: int = CELLS) -> dict[str, pl.Series]:
+    """Some evenly spread cells of the columns that hold whole files, of given rows or of all; fewer large ones."""
+    found = {}
+    for name in (c for c in table.columns if c in table.heavy):
+        column = pl.Series(name, [], dtype=pl.Binary)
+        for count in (min(most, CELLS), most):
+            mean = float(column.bin.size().mean() or 0.0)  # type: ignore[arg-type]
+            count = max(1, min(count, int(_LOOK_BYTES / max(mean, 1.0))))
+            if count > len(column):
+                chosen = spread(table.rows if rows is None else len(rows), count)
+                if rows is not None:
+                    chosen = rows if chosen is None else rows[chosen]
+                column = table.read([name], rows=chosen)[name]
+        found[name] = column
+    return found
 
 
 def spread(rows: int, most: int) -> np.ndarray | None:
@@ -280,9 +315,12 @@ def _copies_together(train: Part, specs: Mapping[str, ColumnSpec], how: str) -> 
     names = [n for n, s in specs.items() if s.use]
     if how == "time":
         return None, ""
-    if len(train.rows) * len(names) > _COMPARED_CELLS:
+    if (
+        len(train.rows) * len(names) > _COMPARED_CELLS
+        or len(train.rows) * row_bytes(train.table, names) > COMPARED_BYTES
+    ):
         return None, f"{len(train.rows):,} rows are too many to look for copies among them"
-    frame = train.table.read(names, rows=train.rows)
+    frame = train.table.look(names, rows=train.rows)
     plain = frame.select([c.cast(pl.String) if c.dtype == pl.Categorical else c for c in frame.iter_columns()])
     codes = plain.hash_rows(seed=0).rank("dense").cast(pl.Int64).to_numpy() - 1
     copies = len(codes) - len(np.unique(codes))
@@ -301,7 +339,7 @@ def without_copies(train: Part, specs: Mapping[str, ColumnSpec], repairs: Repair
     """The training rows without further copies of a row and its target; how many went is counted."""
     names = [n for n, s in specs.items() if s.use]
     frame = pl.concat(
-        [train.table.read(names, rows=train.rows), train.target.rename(lambda n: f"target {n}")], how="horizontal"
+        [train.table.look(names, rows=train.rows), train.target.rename(lambda n: f"target {n}")], how="horizontal"
     )
     first = np.flatnonzero(frame.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy())
     repairs.add(train.table.name, "were copies of other training rows and were dropped", len(train.rows) - len(first))

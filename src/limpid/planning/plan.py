@@ -47,15 +47,24 @@ class EvaluateSpec(Spec):
     intervals: int = Field(default=400, ge=0, le=10_000, description="bootstrap samples behind the 95 % intervals")
 
 
+class StartSpec(Spec):
+    """The trained model that a net starts from, as it stands in the plan."""
+
+    run: str = Field(description="a run folder or a bundle of limpid, as the user named it")
+    sha256: str | None = Field(default=None, description="of that model's weights; a changed start is refused")
+
+
 class Component(Spec):
     """A member of a catalogue with its own settings, as it stands in the plan: {name: tabm, members: 16}."""
 
     name: str
+    start: StartSpec | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The flat form that people write."""
-        return {"name": self.name, **self.settings}
+        start = {} if self.start is None else {"start": self.start.model_dump(mode="json")}
+        return {"name": self.name, **start, **self.settings}
 
 
 class Plan(Spec):
@@ -123,7 +132,29 @@ def _component(value: Any, where: str) -> Component:
             expected="a mapping with a name, such as {name: tabm}",
             fix="add the name",
         )
-    return Component(name=value["name"], settings={str(k): v for k, v in value.items() if k != "name"})
+    start = read_start(value.get("start"), f"{where}.start")
+    rest = {str(k): v for k, v in value.items() if k not in ("name", "start")}
+    return Component(name=value["name"], start=start, settings=rest)
+
+
+def read_start(value: Any, where: str) -> StartSpec | None:
+    """The start of a net as a user or a plan names it: a path, or a mapping with the sha256 of its weights.
+
+    Raises:
+        RequestError: it is something else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str) and value:
+        return StartSpec(run=value)
+    if not isinstance(value, Mapping):
+        raise RequestError(
+            f"a start cannot be {str(value)[:100]!r}",
+            where=where,
+            expected="a run folder or a bundle",
+            fix=f"for example --set {where}=runs/first",
+        )
+    return parse(StartSpec, value, where=where)
 
 
 class _Dumper(yaml.SafeDumper):

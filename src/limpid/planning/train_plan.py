@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any
 
 from limpid.core.contracts import Reasons
+from limpid.core.errors import RequestError
 from limpid.core.spec import AUTO
 from limpid.planning.train_spec import TrainSpec
 
@@ -58,6 +59,7 @@ def plan_training(
     rows: int,
     pace: Pace,
     seconds: float | None,
+    layers: int = 0,
 ) -> tuple[TrainSpec, Reasons, float]:
     """Fill the train section.
 
@@ -67,6 +69,7 @@ def plan_training(
         rows: training rows.
         pace: measured speed.
         seconds: time for the loop under a budget, or None.
+        layers: groups of layers, by depth, that start from a trained model.
 
     Returns:
         the complete section, a reason for each decision, and the expected seconds of the loop.
@@ -85,6 +88,9 @@ def plan_training(
         if field == "epochs":
             continue  # settled below, with the time that there is
         settle(field, value, reasons.get(field, "recommended for this net"))
+    _check_started(spec, layers)
+    for field, (value, reason) in _after_start(layers).items():
+        settle(field, value, reason)
     for field, (value, reason) in _fallbacks(rows).items():
         if field not in chosen:
             settle(field, value, reason)
@@ -132,6 +138,33 @@ def plan_training(
     final: TrainSpec = spec.with_(**chosen)
     length = final.epoch_steps or per_pass
     return final, because, int(final.epochs) * (length * step + pace.valid_seconds)
+
+
+def _check_started(spec: TrainSpec, layers: int) -> None:
+    """Refuse settings of started nets where no net starts from anything.
+
+    Raises:
+        RequestError: naming the setting.
+    """
+    for field, idle in (("unfreeze", 0.0), ("depth_decay", 1.0)):
+        if not layers and getattr(spec, field) not in (AUTO, idle):
+            raise RequestError(
+                f"train.{field} is for nets that start from a trained model, and none does",
+                where=f"train.{field}",
+                expected="net.start, or a net with weights of its own such as backbone",
+                fix=f"add --set net.start=RUN, or leave train.{field} out",
+            )
+
+
+def _after_start(layers: int) -> dict[str, tuple[float, str]]:
+    """How the layers of a trained model go on learning."""
+    if not layers:
+        reason = "no net starts from a trained model"
+        return {"unfreeze": (0.0, reason), "depth_decay": (1.0, reason)}
+    return {
+        "unfreeze": (0.1, "the new head learns first, for it would spoil what the layers below know"),
+        "depth_decay": (0.8, "lower layers know what holds for all data, so they change less"),
+    }
 
 
 def _fallbacks(rows: int) -> dict[str, tuple[Any, str]]:

@@ -88,6 +88,15 @@ class TrainSpec(Spec):
         description="whether the network, once judged on validation rows, is fitted anew on training and validation "
         "rows together, for as many steps a row; calibration and validation figures stay those of the first",
     )
+    unfreeze: Auto | Share = Field(
+        default=AUTO,
+        description="share of all steps over which the layers of a net that starts from a trained model begin to learn "
+        "one after another, from the head down; 0 for all at once",
+    )
+    depth_decay: Auto | Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        default=AUTO,
+        description="factor by which the learning rate falls from layer to layer of a started net, from the head down",
+    )
     checkpoint_seconds: NotNegative = Field(
         default=30.0, description="time between checkpoints in seconds; has no influence on the weights"
     )

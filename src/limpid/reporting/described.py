@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from limpid.reporting.drawing import spark
 from limpid.reporting.figures import MEASURES, Figure, associations, balance, histogram
+from limpid.reporting.shown import columns_shown
 from limpid.reporting.wording import capped, listing, mapping, number, percent, plain, plural, real
 
 MAX_COLUMNS, MAX_PAIRS, MAX_LEAKS, MAX_REPAIRS = 80, 20, 30, 50
@@ -39,6 +40,7 @@ def described(profile: Mapping[str, Any], because: Mapping[str, Any] | None = No
         "count": len(columns),
         "kinds": _kinds(columns),
         "columns": [_column(c, names, because or {}) for c in shown],
+        "shown": columns_shown(columns),
         "more_columns": more,
         "targets": [plain(n, 60) for n in names],
         "pairs": [_pair(mapping(p)) for p in pairs],

@@ -18,6 +18,7 @@ from limpid.reporting.compared import Contest, contest
 from limpid.reporting.described import described, target_figures
 from limpid.reporting.network import network_svg
 from limpid.reporting.pages import page
+from limpid.reporting.shown import shown
 from limpid.reporting.terminal import settings
 from limpid.reporting.trained import curve_figures, guards, story
 from limpid.reporting.wording import (
@@ -83,6 +84,7 @@ def report_html(folder: RunFolder) -> str:
         "settings": _settings(plan),
         "network": Markup(network_svg(network)),  # our own drawing, every text escaped
         "parameters": real(network.get("parameters")),
+        "seen": [{"name": plain(name, 60), **shown(record)} for name, record in _json(folder, folder.seen).items()],
         "story": story(events),
         "guards": guards(events),
         "calibration": [(plain(k, 30), plain(v, 300)) for k, v in mapping(metrics.get("calibration")).items()],

@@ -424,6 +424,10 @@ class Classification:
 
     # -- saving -------------------------------------------------------------------------------------------------
 
+    def answers_like(self, other: Any) -> bool:
+        """Whether another task's raw outputs stand for the same classes."""
+        return isinstance(other, Classification) and other._reader.state() == self._reader.state()
+
     def state(self) -> dict[str, Any]:
         """What was learnt, as JSON."""
         return {

@@ -338,6 +338,12 @@ class Regression:
 
     # -- saving -------------------------------------------------------------------------------------------------
 
+    def answers_like(self, other: Any) -> bool:
+        """Whether another task's raw outputs stand for the same targets, on scales of the same kind."""
+        if not isinstance(other, Regression) or other.names != self.names:
+            return False
+        return [s.kind for s in other._scales] == [s.kind for s in self._scales]
+
     def state(self) -> dict[str, Any]:
         """What was learnt, as JSON."""
         return {

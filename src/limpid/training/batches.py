@@ -17,6 +17,9 @@ from limpid.core.seeds import generator
 from limpid.data.encoded import Encoded
 
 _DEVICE_SHARE = 0.4
+_STRETCH = 32  # steps whose rows are sorted by length together
+_VARIED = 0.8
+_COUNTED = 65_536
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,16 @@ class Batch:
         target: (B,...), prepared for the loss.
         weight: (B,) with mean 1 over all rows of its source, or None.
         index: positions of the rows in their source.
+        partner: (B,...) prepared target of the row that each is mixed with, or None.
+        share: (B,) how much of each row is its own, 0 to 1, where rows are mixed.
     """
 
     inputs: dict[str, Tensor]
     target: Tensor
     weight: Tensor | None
     index: np.ndarray
+    partner: Tensor | None = None
+    share: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -105,25 +112,59 @@ class Order:
         per_step: rows in a step at most.
         seed: of the run.
         epoch_steps: steps between two looks at the validation rows; a whole pass by default.
+        lengths: (rows,) lengths of sequences; rows of similar length then share a step, so that little is padded.
     """
 
-    def __init__(self, rows: int, per_step: int, seed: int, epoch_steps: int | None = None) -> None:
+    def __init__(
+        self, rows: int, per_step: int, seed: int, epoch_steps: int | None = None, lengths: np.ndarray | None = None
+    ) -> None:
         self.rows = rows
         self.steps_per_pass = max(1, -(-rows // per_step))
         self.steps_per_epoch = epoch_steps or self.steps_per_pass
         self._seed = seed
+        self._lengths = lengths
         self._pass = -1
-        self._order = np.empty(0, dtype=np.int64)
+        self._order = self._steps = np.empty(0, dtype=np.int64)
+
+    def passes(self, step: int) -> int:
+        """Which pass a step belongs to, from 0."""
+        return step // self.steps_per_pass
 
     def index(self, step: int) -> np.ndarray:
         """Sorted positions of the rows of one step, counted from the first."""
         passes, within = divmod(step, self.steps_per_pass)
         if passes != self._pass:
             self._order = generator(self._seed, "shuffle", passes).permutation(self.rows)
+            self._steps = np.arange(self.steps_per_pass)
+            if self._lengths is not None:
+                self._bucket(self._lengths, passes)
             self._pass = passes
-        start, stop = (k * self.rows // self.steps_per_pass for k in (within, within + 1))
+        start, stop = (k * self.rows // self.steps_per_pass for k in (self._steps[within], self._steps[within] + 1))
         # Sorted, so that memory-mapped rows are read forwards; resident ones alike, for the same bits.
         return np.sort(self._order[start:stop])
+
+    def _bucket(self, lengths: np.ndarray, passes: int) -> None:
+        """Sort by length within stretches of the random order, and visit the steps in another random order."""
+        stretch = max(1, _STRETCH * self.rows // self.steps_per_pass)
+        for start in range(0, self.rows, stretch):
+            part = self._order[start : start + stretch]
+            self._order[start : start + stretch] = part[np.argsort(lengths[part], kind="stable")]
+        self._steps = generator(self._seed, "steps", passes).permutation(self.steps_per_pass)
+
+
+def row_lengths(data: Encoded) -> np.ndarray | None:
+    """(N,) the length of each row's longest sequence; None where there is none, or all are about equally long."""
+    found: list[np.ndarray] = []
+    for name, array in data.arrays.items():
+        if name.endswith(".length"):
+            found.append(np.asarray(array, dtype=np.int64))
+        elif name.endswith(".tokens"):
+            starts = range(0, len(array), _COUNTED)
+            found.append(np.concatenate([(array[s : s + _COUNTED] != 0).sum(axis=1) for s in starts] or [array[:0, 0]]))
+    if not found or not len(data):
+        return None
+    lengths = np.max(found, axis=0)
+    return lengths if lengths.mean() < _VARIED * lengths.max() else None
 
 
 def pieces(rows: int, most: int, least: int = 1) -> list[slice]:
@@ -153,6 +194,8 @@ def cut(batch: Batch, part: slice) -> Batch:
         batch.target[part],
         None if batch.weight is None else batch.weight[part],
         batch.index[part],
+        None if batch.partner is None else batch.partner[part],
+        None if batch.share is None else batch.share[part],
     )
 
 

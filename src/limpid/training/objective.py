@@ -49,6 +49,15 @@ def example_losses(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
     return values.view(-1, members).mean(dim=1) if members > 1 else values
 
 
+def batch_losses(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
+    """(B,) weighted loss of each example; of a mixed one that of both its targets, by their shares."""
+    losses = example_losses(loss, outputs, batch.target)
+    if batch.partner is not None:
+        assert batch.share is not None
+        losses = batch.share * losses + (1 - batch.share) * example_losses(loss, outputs, batch.partner)
+    return weighted(losses, batch.weight)
+
+
 def weighted(losses: Tensor, weight: Tensor | None) -> Tensor:
     """(B,) losses times sample weights."""
     return losses if weight is None else losses * weight

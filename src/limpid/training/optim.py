@@ -1,4 +1,9 @@
-"""Which rule turns a gradient into an update, and which parameters does weight decay spare?"""
+"""Which rule turns a gradient into an update, which parameters does weight decay spare, and which wait their turn?
+
+The layers of a net that starts from a trained model may begin to learn one after another from the head down, and at
+rates that fall with their depth (Howard & Ruder 2018, "Universal language model fine-tuning for text classification",
+arXiv 1801.06146). A parameter that waits has no gradient, so its optimiser leaves it and its memory alone.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +26,18 @@ class Optimisers:
     """The optimiser of a network, or two of them where matrices have a rule of their own.
 
     Args:
-        model: its parameters are divided into those that decay, those that are spared, and hidden matrices.
-        spec: optimiser, momentum, second_moment, weight_decay.
+        model: its parameters are divided into those that decay, those that are spared, and hidden matrices. A method
+            `depths` names those that have a past, by depth from the head down.
+        spec: optimiser, momentum, second_moment, weight_decay, unfreeze, depth_decay.
     """
 
     def __init__(self, model: nn.Module, spec: TrainSpec) -> None:
         self.names: dict[Tensor, str] = {p: name for name, p in model.named_parameters() if p.requires_grad}
         self.parameters = list(self.names)
+        self._unfreeze = 0.0 if spec.unfreeze == "auto" else spec.unfreeze
+        own = depths_of(model)
+        self._depths = [(p, own[name]) for p, name in self.names.items() if own.get(name)]
+        self._deepest = max((depth for _, depth in self._depths), default=0)
         with eager.without_compiler():
             self.members = build(model, spec)
         self.rate = 0.0
@@ -37,7 +47,14 @@ class Optimisers:
         self.rate = lr
         for member in self.members:
             for group in member.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("factor", 1.0)
+
+    def thaw(self, step: int, steps: int) -> None:
+        """Let those parameters learn whose turn it is in step number `step` of `steps`, and have the others wait."""
+        if self._unfreeze:
+            each = self._unfreeze * steps / self._deepest if self._deepest else 0.0
+            for parameter, depth in self._depths:
+                parameter.requires_grad_(step >= depth * each)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -96,23 +113,42 @@ def build(model: nn.Module, spec: TrainSpec) -> list[Optimizer]:
     assert spec.weight_decay != "auto", "the plan decides the weight decay"
     decay = spec.weight_decay
     divided = groups(model)
+    factors = _factors(model, 1.0 if spec.depth_decay == "auto" else spec.depth_decay)
     if spec.optimiser != "muon":
-        lists = ((divided.decayed, decay), (divided.spared, 0.0))
-        return [_rule(spec, [{"params": list(p), "weight_decay": d} for p, d in lists if p])]
+        return [_rule(spec, [*_lists(divided.decayed, decay, factors), *_lists(divided.spared, 0.0, factors)])]
     hidden = [p for p in divided.matrices if p.ndim == 2]
     inside = {id(p) for p in hidden}
-    rest = [{"params": [p for p in divided.decayed if id(p) not in inside], "weight_decay": decay}]
-    rest.append({"params": list(divided.spared), "weight_decay": 0.0})
-    rest = [group for group in rest if group["params"]]
+    rest = _lists([p for p in divided.decayed if id(p) not in inside], decay, factors)
+    rest += _lists(divided.spared, 0.0, factors)
     chosen: list[Optimizer] = []
     if hidden:
-        chosen.append(_muon(hidden, decay))
+        chosen.append(_muon(_lists(hidden, decay, factors), decay))
     if rest:
         chosen.append(AdamW(rest, lr=0.0, betas=(spec.momentum, spec.second_moment), fused=True))
     return chosen
 
 
-def _muon(matrices: list[nn.Parameter], decay: float) -> Optimizer:
+def depths_of(model: nn.Module) -> dict[str, int]:
+    """Parameter name -> depth from 1, for those that have a past; all others learn like the head."""
+    named = getattr(model, "depths", None)
+    return {name: depth for depth, names in enumerate(named() if named else [], 1) for name in names}
+
+
+def _factors(model: nn.Module, decay: float) -> dict[int, float]:
+    """Identity of each parameter with a past -> what its rate is multiplied with."""
+    own = depths_of(model) if decay < 1 else {}
+    return {id(p): decay ** own[name] for name, p in model.named_parameters() if name in own}
+
+
+def _lists(parameters: list[nn.Parameter], decay: float, factors: dict[int, float]) -> list[dict[str, Any]]:
+    """Groups of one factor each, in the order in which the factors come."""
+    found: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        found.setdefault(factors.get(id(parameter), 1.0), []).append(parameter)
+    return [{"params": list(p), "weight_decay": decay, "factor": factor} for factor, p in found.items()]
+
+
+def _muon(matrices: list[dict[str, Any]], decay: float) -> Optimizer:
     try:
         from torch.optim import Muon
     except ImportError as error:

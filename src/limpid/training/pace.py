@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import nn
 
 from limpid.core.contracts import Task
 from limpid.data.encoded import Encoded
+from limpid.planning.assemble import rows_at_once
+from limpid.planning.augmentation import Augmentation
 from limpid.planning.train_plan import Pace
 from limpid.planning.train_spec import TrainSpec
 from limpid.training.arithmetic import arithmetic, seed_step
@@ -34,6 +37,7 @@ def measure_pace(
     device: str,
     signature: str,
     fresh: bool,
+    augment: Augmentation | None = None,
 ) -> Pace:
     """Time a few steps of the very training that is planned; what was measured here before is not measured again.
 
@@ -46,6 +50,7 @@ def measure_pace(
         device: cpu or cuda.
         signature: what the network is, for the cache.
         fresh: measure now, whatever was measured before.
+        augment: changes training rows, which takes time too.
     """
     batch_rows = min(int(spec.batch), len(sample))
     source = Source(sample, task.prepare_target, device)
@@ -59,7 +64,7 @@ def measure_pace(
             count,
             device,
             fresh,
-            lambda: _step(model, task, batch, spec, precision, device),
+            lambda: _step(model, task, batch, spec, precision, device, augment),
         )
 
     precisions = [str(spec.precision)] if spec.precision != "auto" else ["fp32"]
@@ -71,7 +76,7 @@ def measure_pace(
     if spec.threads == "auto" and most > 1 and times[best] < _SMALL_STEP_SECONDS and step(best, 1) < times[best]:
         count = 1
         times = {p: step(p, 1) for p in precisions}
-    valid = source.take(np.arange(min(_VALID_ROWS, len(sample))))
+    valid = source.take(np.arange(min(rows_at_once(model, _VALID_ROWS), len(sample))))
     look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, fresh, lambda: _look(model, valid, best))
     return Pace(times, look * valid_rows / len(valid), count)
 
@@ -98,7 +103,13 @@ def _timed(key: str, count: int, device: str, fresh: bool, make: Callable[[], Ca
 
 
 def _step(
-    model: nn.Module, task: Task, batch: Batch, spec: TrainSpec, precision: str, device: str
+    model: nn.Module,
+    task: Task,
+    batch: Batch,
+    spec: TrainSpec,
+    precision: str,
+    device: str,
+    augment: Augmentation | None,
 ) -> Callable[[], None]:
     pupil = copy.deepcopy(model).to(device).train()
     optimisers = Optimisers(pupil, spec)
@@ -107,7 +118,8 @@ def _step(
     def run() -> None:
         seed_step(0, 0, device)
         optimisers.zero_grad()
-        loss = example_losses(task.loss, outputs_of(pupil, batch, precision), batch.target).mean()
+        shown = replace(batch, inputs=augment(batch.inputs, batch.index, 0)) if augment else batch
+        loss = example_losses(task.loss, outputs_of(pupil, shown, precision), batch.target).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimisers.step()
         loss.item()

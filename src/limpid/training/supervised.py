@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -19,16 +20,18 @@ from limpid.core.contracts import Metric, Task
 from limpid.core.errors import RequestError, TrainingError
 from limpid.core.events import GuardActed, Listener, Noted, TrainingEnded
 from limpid.data.encoded import Encoded
+from limpid.planning.assemble import rows_at_once
+from limpid.planning.augmentation import Augmentation
 from limpid.planning.train_spec import TrainSpec
 from limpid.training import guards
 from limpid.training.advice import Adviser
 from limpid.training.arithmetic import arithmetic, seed_step
-from limpid.training.batches import Batch, Order, Source, cut, pieces
+from limpid.training.batches import Batch, Order, Source, cut, pieces, row_lengths
 from limpid.training.clock import Clock
 from limpid.training.interruption import Interruption
 from limpid.training.judge import Interrupted, Judge, Verdict
 from limpid.training.lr_range import lr_range
-from limpid.training.objective import Loss, example_losses, outputs_of, weighted
+from limpid.training.objective import Loss, batch_losses, outputs_of
 from limpid.training.optim import Optimisers, total_norm
 from limpid.training.policies import Average, clip, load_values
 from limpid.training.reporter import Reporter
@@ -56,6 +59,7 @@ def fit(
     loss: Loss | None = None,
     metric: Metric | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
+    augment: Augmentation | None = None,
 ) -> Outcome:
     """Train a network in place; on return it holds the best weights and is in evaluation mode.
 
@@ -73,6 +77,7 @@ def fit(
         loss: (outputs, prepared target) -> (B,), instead of the task's.
         metric: instead of the task's first.
         columns: names of the columns of each input, for error messages.
+        augment: changes training rows before the network reads them.
 
     Raises:
         TrainingError: the training diverged after all retries, or not even one row fits into memory.
@@ -104,6 +109,7 @@ def fit(
             loss=loss or task.loss,
             metric=metric or task.metrics[0],
             columns=columns or {},
+            augment=augment,
         )
         loop.begin(resume=resume)
         return loop.run()
@@ -129,18 +135,20 @@ class _Loop:
         loss: Loss,
         metric: Metric,
         columns: Mapping[str, Sequence[str]],
+        augment: Augmentation | None,
     ) -> None:
         assert spec.batch != "auto" and spec.epochs != "auto" and spec.ema != "auto" and spec.micro_batch != "auto"
         self.model, self.task, self.spec, self.seed, self.device = model, task, spec, seed, device
         self.memory, self.tell, self.clock, self.interruption = memory, tell, clock, interruption
         self.loss, self.metric, self.columns = loss, metric, columns
+        self.augment = augment
         self.rows = train
         self.train = Source(train, task.prepare_target, device)
         self.judge: Judge | None = None
         if valid is not None:
             rows = Source(valid, task.prepare_target, device)
             self.judge = Judge(rows, valid, task, metric, loss, str(spec.precision), lambda: interruption.asked)
-        self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps)
+        self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps, row_lengths(train))
         self.steps = spec.epochs * self.order.steps_per_epoch
         self.snapshot_every = min(_SNAPSHOT_STEPS, self.order.steps_per_epoch)
         self.statistics = guards.batch_statistics(model)
@@ -149,7 +157,9 @@ class _Loop:
         self.optimisers = Optimisers(model, spec)
         self.learner = Learner(model, self.optimisers, self.average)
         self.verdict: Verdict | None = None
-        self.ledger = Ledger(lr=0.0, micro_batch=min(spec.batch, spec.micro_batch), valid_rows=_VALID_ROWS)
+        self.ledger = Ledger(
+            lr=0.0, micro_batch=min(spec.batch, spec.micro_batch), valid_rows=rows_at_once(model, _VALID_ROWS)
+        )
         self.reporter = Reporter(tell, self.order, spec.epochs, metric, clock)
         self.adviser = Adviser(tell, self.train, self.judge, loss, str(spec.precision))
 
@@ -227,12 +237,13 @@ class _Loop:
         began = self.clock.now()
         position = self.learner.position
         step = position.step
+        self.optimisers.thaw(step, self.steps)
         draft: Snapshot | None = None
         memory_error = ""
         try:
             if step % self.snapshot_every == 0:
                 draft = self.learner.capture()
-            batch = self.train.take(self.order.index(step))
+            batch = self._augmented(self.train.take(self.order.index(step)), step)
             loss, norm = self._gradients(batch, step)
             problem = guards.trouble(position, loss, norm)
             if problem is None:
@@ -253,6 +264,12 @@ class _Loop:
             self.clock.step_took(self.clock.now() - began, len(batch))
             self.reporter.step(position.step, loss, self.optimisers.rate, self._seconds())
 
+    def _augmented(self, batch: Batch, step: int) -> Batch:
+        """The rows as this pass shows them."""
+        if not self.augment:
+            return batch
+        return replace(batch, inputs=self.augment(batch.inputs, batch.index, self.order.passes(step)))
+
     def _gradients(self, batch: Batch, step: int) -> tuple[float, float]:
         """Weighted mean loss of the step, and the norm of its gradient, which the parameters now hold."""
         seed_step(self.seed, step, self.device)
@@ -262,8 +279,7 @@ class _Loop:
         for part in parts:
             piece = batch if len(parts) == 1 else cut(batch, part)
             outputs = outputs_of(self.model, piece, str(self.spec.precision))
-            losses = weighted(example_losses(self.loss, outputs, piece.target), piece.weight)
-            value = losses.sum() / len(batch)
+            value = batch_losses(self.loss, outputs, piece).sum() / len(batch)
             value.backward()  # type: ignore[no-untyped-call]
             total = value.detach() if total is None else total + value.detach()
         assert total is not None
@@ -425,6 +441,7 @@ class _Loop:
         if self.memory.best is not None:
             load_values(self.model, self.memory.best)
         self.optimisers.zero_grad()
+        self.optimisers.thaw(self.steps, self.steps)
         self.model.eval()
         position, ledger = self.learner.position, self.ledger
         outcome = Outcome(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,11 @@ BLANKS = " \t\r\n\f\v\u00a0\ufeff"
 """What is taken off both ends of a text cell."""
 
 _CELLS_PER_CHUNK = 16 << 20
+_CHUNK_BYTES = 128 << 20
+_HEAVY_ROWS = 512  # rows at a time where cells are whole files
+_SIZED = 64  # cells whose size is looked at
+_DIGESTED_ROWS = 300_000
+_DIGESTED_BYTES = 512 << 20
 _ROWS_PER_HASH = 1 << 16
 
 
@@ -35,8 +40,10 @@ class Table(ABC):
     Attributes:
         unreadable: row number -> why that row could not be read; its cells are null. Empty unless the table was opened
             leniently, since a row that cannot be read is an error otherwise.
-        target: the column that the source itself says is to be predicted (several are separated by commas), or None.
+        target: the column that such data are usually asked for, where the way they are laid out says it, such as class
+            folders of pictures (several are separated by commas); None otherwise.
         task: the task that the source itself says is wanted of it, or None.
+        places: columns that say where a row came from, which stay beside its answer.
     """
 
     target: str | None = None
@@ -51,6 +58,8 @@ class Table(ABC):
         self.repairs = repairs
         self.notes = tuple(notes)
         self.unreadable: dict[int, str] = {}
+        self.places: tuple[str, ...] = ()
+        self._stand_ins: dict[str, pl.Series] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, rows={self.rows}, columns={len(self.columns)})"
@@ -63,6 +72,11 @@ class Table(ABC):
     def schema(self) -> Mapping[str, pl.DataType]:
         """The type of each column; text files give String throughout."""
 
+    @property
+    def heavy(self) -> frozenset[str]:
+        """Columns whose cells are whole files, such as pictures; reading them gives the bytes."""
+        return frozenset(name for name, dtype in self.schema.items() if dtype == pl.Binary)
+
     @abstractmethod
     def digest(self) -> str:
         """A sha256 in hexadecimal that identifies the content: of a file its bytes, of a frame its names and values."""
@@ -74,6 +88,43 @@ class Table(ABC):
     def _edges(self) -> np.ndarray:
         """Row numbers, 0 and `rows` included, between which reading is cheaper than across."""
         return np.array([0, self.rows], dtype=np.int64)
+
+    def names_of(self, column: str) -> pl.Series:
+        """(N,) what each cell of a heavy column is called, where it is not looked into."""
+        return pl.Series(column, [f"{column} of row {row + 1}" for row in range(self.rows)], dtype=pl.String)
+
+    def stand_ins(self, column: str) -> pl.Series:
+        """(N,) a short text for each cell of a heavy column: a digest of its bytes, so that copies are found; the
+        cells' names where there is too much to read."""
+        if column not in self._stand_ins:
+            few = self.sample([column], _SIZED)[column]
+            mean = float(few.bin.size().mean() or 0.0)  # type: ignore[arg-type]
+            if self.rows <= _DIGESTED_ROWS and mean * self.rows <= _DIGESTED_BYTES:
+                pieces = [
+                    pl.Series([None if c is None else blake2b(c, digest_size=12).hexdigest() for c in frame[column]])
+                    for frame in self.chunks([column])
+                ]
+                found = pl.concat([p.cast(pl.String) for p in pieces]).alias(column)
+            else:
+                found = self.names_of(column)
+            self._stand_ins[column] = found
+        return self._stand_ins[column]
+
+    def sample(self, columns: Sequence[str], rows: int) -> pl.DataFrame:
+        """Up to `rows` rows, evenly spread, always the same ones."""
+        if self.rows <= rows:
+            return self.read(columns)
+        return self.read(columns, rows=np.unique(np.linspace(0, self.rows - 1, rows).astype(np.int64)))
+
+    def look(self, columns: Sequence[str] | None = None, rows: np.ndarray | None = None) -> pl.DataFrame:
+        """The same as `read`, but with stand-ins for the cells of heavy columns."""
+        wanted = self._wanted(columns)
+        heavy = [c for c in wanted if c in self.heavy]
+        if not heavy:
+            return self.read(wanted, rows)
+        some = [self.stand_ins(c) if rows is None else self.stand_ins(c)[np.asarray(rows)] for c in heavy]
+        light = [c for c in wanted if c not in heavy]
+        return pl.DataFrame([*(self.read(light, rows).iter_columns() if light else ()), *some]).select(wanted)
 
     def read(self, columns: Sequence[str] | None = None, rows: np.ndarray | None = None) -> pl.DataFrame:
         """Some columns of some rows as one frame.
@@ -96,17 +147,28 @@ class Table(ABC):
         rows = np.asarray(rows, dtype=np.int64)
         if not len(rows):
             return self._empty(wanted)
+        if not wanted:
+            return pl.DataFrame()
+        return self._together(list(self._chosen(wanted, rows)), wanted)
+
+    def gather(self, columns: Sequence[str], rows: np.ndarray, rows_per_chunk: int = 65_536) -> Iterator[pl.DataFrame]:
+        """Some rows in rising order, in frames of at most `rows_per_chunk` rows, read in one go from first to last."""
+        wanted = self._wanted(columns)
+        yield from self._even(self._chosen(wanted, np.asarray(rows, dtype=np.int64)), wanted, rows_per_chunk)
+
+    def _chosen(self, wanted: Sequence[str], rows: np.ndarray) -> Iterator[pl.DataFrame]:
+        """The wanted rows of each piece that holds some."""
+        if not len(rows):
+            return
         assert rows[0] >= 0 and rows[-1] < self.rows, f"rows outside of 0..{self.rows - 1}"
         assert bool((np.diff(rows) >= 0).all()), "rows must be in rising order"
-        found = []
         for start, stop in self._runs(rows):
             at = start
             for piece in self._pieces(wanted, start, stop):
                 low, high = np.searchsorted(rows, [at, at + piece.height])
                 if high > low:
-                    found.append(piece[rows[low:high] - at])
+                    yield piece[rows[low:high] - at]
                 at += piece.height
-        return self._together(found, wanted)
 
     def chunks(self, columns: Sequence[str] | None = None, rows_per_chunk: int = 65_536) -> Iterator[pl.DataFrame]:
         """The rows in order, in frames of `rows_per_chunk` rows, fewer where there are very many columns.
@@ -124,19 +186,31 @@ class Table(ABC):
             [2, 2, 1]
         """
         wanted = self._wanted(columns)
+        yield from self._even(self._pieces(wanted, 0, self.rows), wanted, rows_per_chunk)
+
+    def _even(
+        self, pieces: Iterator[pl.DataFrame], wanted: Sequence[str], rows_per_chunk: int
+    ) -> Iterator[pl.DataFrame]:
+        """The same rows in frames of one length."""
         size = max(1, min(rows_per_chunk, _CELLS_PER_CHUNK // max(len(wanted), 1)))
+        if not self.heavy.isdisjoint(wanted):
+            size = min(size, _HEAVY_ROWS)
         waiting: list[pl.DataFrame] = []
-        height = 0
-        for piece in self._pieces(wanted, 0, self.rows):
+        height = held = 0
+        for piece in pieces:
             waiting.append(piece)
             height += piece.height
-            if height < size:
+            held += int(piece.estimated_size())
+            if height < size and held < _CHUNK_BYTES:
                 continue
             whole = self._together(waiting, wanted)
-            cut = height - height % size
-            for start in range(0, cut, size):
-                yield whole[start : start + size]
+            # Frames of the length asked for, or shorter ones where cells are long.
+            length = size if held < 2 * _CHUNK_BYTES else max(1, min(size, height * _CHUNK_BYTES // held))
+            cut = height - height % length if height >= length else height
+            for start in range(0, cut, length):
+                yield whole[start : start + length]
             waiting, height = [whole[cut:]], height - cut
+            held = int(waiting[0].estimated_size())
         if height:
             yield self._together(waiting, wanted)
 
@@ -166,7 +240,7 @@ class Table(ABC):
     def _empty(self, columns: Sequence[str]) -> pl.DataFrame:
         return pl.DataFrame(schema={c: self.schema[c] for c in columns})
 
-    def _together(self, pieces: list[pl.DataFrame], columns: Sequence[str]) -> pl.DataFrame:
+    def _together(self, pieces: Sequence[pl.DataFrame], columns: Sequence[str]) -> pl.DataFrame:
         if not pieces:
             return self._empty(columns)
         return pieces[0] if len(pieces) == 1 else pl.concat(pieces, rechunk=True)

@@ -18,6 +18,7 @@ from limpid.data.sources.stream import file_digest
 
 _ROWS_PER_STRETCH = 1 << 18
 _ROWS_PER_BATCH = 1 << 16
+_HEAVY_BATCH = 1 << 9
 
 
 def open_parquet(path: Path, name: str) -> Table:
@@ -100,11 +101,10 @@ class _ScannedTable(Table):
         if not rows or not there:
             raise _no_rows(name)
         names = unique_names(list(there), name, repairs)
-        self._inner = dict(zip(names, there, strict=True))
+        self._inner = {n: _cell(column, dtype) for n, (column, dtype) in zip(names, there.items(), strict=True)}
         self._as_is = (state.st_size, state.st_mtime_ns)
         with _guarded(name, kind):
-            empty = tidy(pl.DataFrame(schema=dict(zip(names, there.values(), strict=True))))
-        self._schema = dict(empty.schema)
+            self._schema = dict(tidy(self._scan().select(self._renamed(names)).head(0).collect()).schema)
         super().__init__(name, names, rows, repairs, [f"{kind} file"])
 
     @property
@@ -132,15 +132,18 @@ class _ScannedTable(Table):
         if not columns:
             yield pl.DataFrame()
             return
-        wanted = [pl.col(self._inner[c]).alias(c) for c in columns]
-        lazy = self._scan().slice(start, stop - start).select(wanted)
+        lazy = self._scan().slice(start, stop - start).select(self._renamed(columns))
+        size = _ROWS_PER_BATCH if self.heavy.isdisjoint(columns) else _HEAVY_BATCH
         height = 0
         with _guarded(self.name, self._kind):
-            for batch in lazy.collect_batches(chunk_size=_ROWS_PER_BATCH, maintain_order=True):
+            for batch in lazy.collect_batches(chunk_size=size, maintain_order=True):
                 height += batch.height
                 yield tidy(batch)
             if height != stop - start:
                 raise OSError(f"{stop - start:,} rows were promised and {height:,} are there")
+
+    def _renamed(self, columns: Sequence[str]) -> list[pl.Expr]:
+        return [self._inner[c].alias(c) for c in columns]
 
     def _check_unchanged(self) -> None:
         with _guarded(self.name, self._kind):
@@ -152,3 +155,11 @@ class _ScannedTable(Table):
                 expected="a file that nobody writes to",
                 fix="work on a copy, and run the command again",
             )
+
+
+def _cell(column: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as it is read: of a struct of a file's bytes and path, as hubs write pictures and sounds, the bytes."""
+    fields = {f.name: f.dtype for f in dtype.fields} if isinstance(dtype, pl.Struct) else {}
+    if fields.get("bytes") == pl.Binary and set(fields) <= {"bytes", "path"}:
+        return pl.col(column).struct.field("bytes")
+    return pl.col(column)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -77,11 +78,14 @@ def _from_array(data: np.ndarray, what: str, repairs: Repairs) -> tuple[list[str
     if data.dtype.names:
         names = list(data.dtype.names)
         return names, [_from_values(data[n], n, what, repairs) for n in names]
+    if data.ndim in (3, 4):
+        name = "image" if _holds_pictures(data) else "series"
+        return [name], [_from_numpy(data, name, what, repairs)]
     if data.ndim != 2:
         raise DataError(
             f"the array has {data.ndim} dimension{'s' * (data.ndim != 1)}",
             where=what,
-            expected="an array of two dimensions, rows and columns",
+            expected="an array of two dimensions, rows and columns, or of three or four that holds pictures",
             fix="reshape it (a single column: array.reshape(-1, 1)), or pass a mapping of columns",
         )
     names = [f"column_{k}" for k in range(1, data.shape[1] + 1)]
@@ -107,7 +111,18 @@ def _from_values(values: Any, name: str, what: str, repairs: Repairs) -> pl.Seri
     return _plain(name, list(values), what, repairs)
 
 
+def _holds_pictures(values: np.ndarray) -> bool:
+    """Whether an array of N cells holds pictures: bytes of two or three dimensions each, or any of three."""
+    return values.ndim == 4 or (values.ndim == 3 and values.dtype in (np.uint8, np.bool_))
+
+
 def _from_numpy(values: np.ndarray, name: str, what: str, repairs: Repairs) -> pl.Series:
+    if values.dtype.kind in _SIMPLE and _holds_pictures(values):
+        return pl.Series(name, [_npy(cell) for cell in values], dtype=pl.Binary)
+    if values.dtype.kind in _SIMPLE and values.ndim in (2, 3):
+        floats = np.ascontiguousarray(values, dtype=np.float64)
+        kind = pl.List(pl.Float64) if values.ndim == 2 else pl.List(pl.List(pl.Float64))
+        return pl.Series(name, floats, dtype=pl.Array(pl.Float64, values.shape[1:])).cast(kind)
     if values.ndim != 1:
         raise DataError(
             f"column {name!r} has {values.ndim} dimensions",
@@ -123,6 +138,13 @@ def _from_numpy(values: np.ndarray, name: str, what: str, repairs: Repairs) -> p
     if values.dtype.kind == "M":
         return pl.Series(name, values.astype("datetime64[us]"))
     return _plain(name, values.tolist(), what, repairs)
+
+
+def _npy(cell: np.ndarray) -> bytes:
+    """A picture's array as the bytes of an .npy file, which modalities read like any other format."""
+    file = BytesIO()
+    np.lib.format.write_array(file, np.ascontiguousarray(cell), allow_pickle=False)
+    return file.getvalue()
 
 
 def _from_objects(column: pl.Series, what: str, repairs: Repairs) -> pl.Series:

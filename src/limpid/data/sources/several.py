@@ -162,6 +162,10 @@ class SeveralTable(Table):
         """The type of each column, wide enough for all files."""
         return self._schema
 
+    def names_of(self, column: str) -> pl.Series:
+        """The parts' names of their cells."""
+        return pl.concat([t.names_of(column) for t in self.tables])
+
     def digest(self) -> str:
         """A sha256 over those of the parts."""
         return sha256("".join(t.digest() for t in self.tables).encode()).hexdigest()

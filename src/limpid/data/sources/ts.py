@@ -130,7 +130,9 @@ def _read(path: Path, name: str, key: str, room: Room, encoding: str | None, len
             )
         columns = ["series", *([header.label] if header.label else [])]
         channels = header.channels or 1
-        notes = [f"a .ts file: {channels} channel{'s' * (channels != 1)}, {header.label or 'no label'} behind each case"]
+        notes = [
+            f"a .ts file: {channels} channel{'s' * (channels != 1)}, {header.label or 'no label'} behind each case"
+        ]
         return sink.finish(repairs, notes, stream.digest(), columns, unreadable)
 
 
@@ -328,7 +330,9 @@ def _frame(rows: _Rows, header: _Header) -> pl.DataFrame:
     values = pl.Series("series", flat, dtype=pl.Float64, nan_to_null=True)
     lengths = [0 if s is None else len(s) for s in rows.steps]
     if channels > 1:
-        values = values.reshape((-1, channels)).arr.to_list() if len(values) else pl.Series([], dtype=pl.List(pl.Float64))
+        values = (
+            values.reshape((-1, channels)).arr.to_list() if len(values) else pl.Series([], dtype=pl.List(pl.Float64))
+        )
     owner = pl.Series("row", np.repeat(np.arange(len(lengths)), lengths))
     grouped = pl.DataFrame({"row": owner, "series": values}).group_by("row", maintain_order=True).agg("series")
     every = pl.DataFrame({"row": np.arange(len(lengths)), "read": [s is not None for s in rows.steps]})
