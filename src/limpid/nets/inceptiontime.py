@@ -21,6 +21,7 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
+from limpid.layers.sequences import trim
 from limpid.layers.sizing import allowance, largest
 from limpid.layers.temporal import MaskedBatchNorm, masked_mean
 
@@ -198,6 +199,7 @@ class InceptionTime(nn.Module):
 
     def forward(self, form: Seq) -> Tensor:
         """(B,M,C) or (B,C)."""
+        form = trim(form)
         assert form.values is not None, "this net reads vectors"
         mask = form.mask
         x = (form.values * mask.unsqueeze(2)).transpose(1, 2)

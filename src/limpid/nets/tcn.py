@@ -21,6 +21,7 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
+from limpid.layers.sequences import trim
 from limpid.layers.sizing import allowance, largest
 from limpid.layers.temporal import CausalConv, last_step, masked_mean
 
@@ -162,6 +163,7 @@ class TCN(nn.Module):
 
     def forward(self, form: Seq) -> Tensor:
         """(B,C)."""
+        form = trim(form)
         assert form.values is not None, "this net reads vectors"
         x = (form.values * form.mask.unsqueeze(2)).transpose(1, 2)
         for block in self.blocks:
