@@ -17,6 +17,11 @@ CATALOGUE = Catalogue(
             "for tables: a transformer in which each column is a token",
         ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
+        Entry(
+            "backbone",
+            "limpid.nets.backbone:Backbone",
+            "for words, pictures and sound: a pretrained model of transformers, by folder or name",
+        ),
     ],
 )
 
