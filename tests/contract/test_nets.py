@@ -8,7 +8,7 @@ import torch
 
 from limpid.core.contracts import Size
 from limpid.core.errors import RequestError
-from limpid.core.forms import Fields, FieldsShape, Seq, SeqShape
+from limpid.core.forms import Fields, FieldsShape, Grid, GridShape, Seq, SeqShape
 from limpid.core.spec import Spec, parse
 from limpid.layers.parameters import groups
 from limpid.nets import CATALOGUE, DEFAULTS
@@ -17,6 +17,12 @@ TABLE = FieldsShape(
     numbers=("a", "b", "c"), can_miss=(False, True, False), categories=("d", "e"), cardinalities=(5, 300)
 )
 TEXT = SeqShape(vocabulary=64, length=9)
+
+
+def grid(channels, height, width):
+    return GridShape(channels=channels, height=height, width=width, mean=(120.0,) * channels, std=(60.0,) * channels)
+
+
 VARIANTS = {
     "fields": {
         "mixed": TABLE,
@@ -27,14 +33,33 @@ VARIANTS = {
         "one category": FieldsShape(categories=("d",), cardinalities=(2,)),
     },
     "seq": {"tokens": TEXT, "vectors": SeqShape(width=6, length=9), "one token": SeqShape(vocabulary=3, length=1)},
+    "grid": {
+        "colour 32x32": grid(3, 32, 32),
+        "grey 8x8": grid(1, 8, 8),
+        "tiny 1x3": grid(1, 1, 3),
+        "tall 40x12": grid(3, 40, 12),
+    },
 }
 SIZES = {
     "few rows": Size(rows=120, outputs=2, task="classification"),
     "a budget": Size(rows=20_000, outputs=1, task="regression", seconds=40),
     "hurry": Size(rows=2_000_000, outputs=7, task="classification", seconds=5, flops_per_second=1e10),
 }
-SMALL = {"tabm": {"members": 4, "width": 64}, "ft_transformer": {"width": 32, "blocks": 1}}
+SMALL = {
+    "tabm": {"members": 4, "width": 64},
+    "ft_transformer": {"width": 32, "blocks": 1},
+    **{name: {"dropout": 0.0} for name in ("rnn", "lstm", "gru", "textcnn", "transformer")},
+    "resnet": {"widths": (16, 32, 32)},
+    "cnn": {"width": 8},
+    "vit": {"width": 32, "blocks": 2, "patch": 4},
+}
 NETS = [entry.name for entry in CATALOGUE]
+SEQ_CASES = [
+    pytest.param(entry.name, name, id=f"{entry.name}-{name}")
+    for entry in CATALOGUE
+    if CATALOGUE.load(entry.name, where="test").takes == "seq"
+    for name in ("tokens", "vectors")
+]
 CASES = [
     pytest.param(entry.name, name, id=f"{entry.name}-{name}")
     for entry in CATALOGUE
@@ -59,6 +84,8 @@ def example(shape, rows, seed=0):
         numbers = torch.randn(rows, len(shape.numbers), generator=draws) * (1 - missing)
         codes = torch.rand(rows, len(shape.cardinalities), generator=draws)
         return Fields(numbers, missing, (codes * torch.tensor(shape.cardinalities)).long())
+    if isinstance(shape, GridShape):
+        return Grid(torch.randn(rows, shape.channels, shape.height, shape.width, generator=draws))
     count = torch.randint(0, shape.length + 1, (rows, 1), generator=draws)
     mask = torch.arange(shape.length) < count
     if shape.vocabulary is None:
@@ -73,6 +100,8 @@ def take(form, index):
 
 def build(name, shape, *, size="a budget", seed=0, **settings):
     kind = kind_of(name)
+    if isinstance(shape, GridShape):
+        settings = {**SMALL[name], **settings}  # convolutions of the planned size take seconds on one thread
     spec, _ = kind.plan(parse(kind.Spec, settings, where="net"), shape, SIZES[size])
     torch.manual_seed(seed)
     return kind(spec, shape)
@@ -89,7 +118,7 @@ def made(name, shape, **settings):
 def test_declarations(name):
     kind = kind_of(name)
     assert issubclass(kind.Spec, Spec)
-    assert kind.takes in ("fields", "seq")
+    assert kind.takes in ("fields", "seq", "grid")
     assert kind.gives <= {"vec", "seq", "grid", "pyramid"}
     kind.Spec()
     assert all(field.description for field in kind.Spec.model_fields.values())
@@ -164,6 +193,46 @@ def test_evaluation_is_deterministic_and_rows_do_not_see_each_other(name, varian
     torch.testing.assert_close(single, whole[:5], rtol=1e-4, atol=1e-5)
 
 
+def padded(form, *, before, behind):
+    """The same sequences with padding at the end, and one position of it inserted; garbage stands in padded vectors."""
+    rows, length = form.mask.shape
+    inside = torch.zeros(rows, before, dtype=torch.bool)
+    outside = torch.zeros(rows, behind, dtype=torch.bool)
+    half = length // 2
+    mask = torch.cat([form.mask[:, :half], inside, form.mask[:, half:], outside], dim=1)
+    if form.tokens is not None:
+        left, right = form.tokens[:, :half], form.tokens[:, half:]
+        return Seq(mask=mask, tokens=torch.cat([left, inside.long(), right, outside.long()], dim=1))
+    garbage = torch.full((rows, before + behind, form.values.shape[-1]), 777.0)
+    left, right = form.values[:, :half], form.values[:, half:]
+    return Seq(mask=mask, values=torch.cat([left, garbage[:, :before], right, garbage[:, before:]], dim=1))
+
+
+@pytest.mark.parametrize(("name", "variant"), SEQ_CASES)
+def test_padding_never_changes_an_answer(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    form = example(shape, 50)
+    with torch.inference_mode():
+        bare = net(form)
+        for before, behind in ((0, 1), (0, 30), (3, 0), (2, 5)):
+            torch.testing.assert_close(net(padded(form, before=before, behind=behind)), bare, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "variant"), SEQ_CASES)
+def test_padding_never_changes_a_gradient(name, variant):
+    shape = shape_of(name, variant)
+    net = made(name, shape).eval()
+    form = example(shape, 50)
+    found = []
+    for seen in (form, padded(form, before=2, behind=4)):
+        net.zero_grad()
+        net(seen).square().sum().backward()
+        found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    for one, two in zip(*found, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_training_randomness_is_torchs_generator(name):
     shape = shape_of(name)
@@ -225,6 +294,9 @@ def test_codes_and_flags_that_training_never_showed_are_defined(name, variant):
         strange = Fields(zeros, torch.ones_like(zeros), torch.zeros(3, len(shape.cardinalities), dtype=torch.long))
         huge = Fields(zeros + 1e6, zeros, strange.categories + 1)
         forms = [strange, huge]
+    elif isinstance(shape, GridShape):
+        zeros = torch.zeros(3, shape.channels, shape.height, shape.width)
+        forms = [Grid(zeros), Grid(zeros + 1e6), Grid(zeros, torch.zeros(3, dtype=torch.bool))]
     else:
         forms = [take(example(shape, 3), slice(0, 3))]
         forms[0].mask[:] = False
@@ -237,12 +309,13 @@ def test_flops_are_positive_and_about_right(name, variant):
     shape = shape_of(name, variant)
     net = build(name, shape)
     assert net.flops() > 0
-    if isinstance(shape, FieldsShape):
+    if not isinstance(shape, SeqShape):
         from torch.utils.flop_counter import FlopCounterMode
 
+        rows = 500 if isinstance(shape, FieldsShape) else 8
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            net.eval()(example(shape, 500))
-        assert net.flops() == pytest.approx(counter.get_total_flops() / 500, rel=0.5)
+            net.eval()(example(shape, rows))
+        assert net.flops() == pytest.approx(counter.get_total_flops() / rows, rel=0.5)
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -263,11 +336,18 @@ def test_bf16_agrees_loosely(name):
 
 @pytest.mark.parametrize("name", NETS)
 def test_it_learns_what_a_linear_model_cannot(name):
-    shape = shape_of(name)
+    shape = shape_of(name, "grey 8x8" if kind_of(name).takes == "grid" else None)
     net = made(name, shape, **SMALL.get(name, {}))
     form = example(shape, 256)
     if isinstance(form, Fields):
         wanted = form.numbers[:, 0].abs() + (form.categories[:, 0] == 2).float()
+    elif isinstance(form, Grid):
+        # The product of two halves' brightness: no linear function of pixels sees it.
+        half = shape.width // 2
+        left, right = form.pixels[..., :half].mean(dim=(1, 2, 3)), form.pixels[..., half:].mean(dim=(1, 2, 3))
+        form.pixels[..., :half] += left.sign().view(-1, 1, 1, 1)
+        form.pixels[..., half:] += right.sign().view(-1, 1, 1, 1)
+        wanted = left.sign() * right.sign()
     else:
         wanted = (form.tokens == 5).any(dim=1).float() - (form.tokens == 6).any(dim=1).float()
     wanted = (wanted - wanted.mean()) / wanted.std()
@@ -287,7 +367,7 @@ def test_it_learns_what_a_linear_model_cannot(name):
 def test_every_parameter_has_its_group(name):
     net = build(name, shape_of(name))
     found = groups(net)
-    assert found.matrices
+    assert found.decayed
     assert len(found.decayed) + len(found.spared) == len(list(net.parameters()))
     assert all(p.dim() >= 2 for p in found.decayed)
     names = dict(net.named_parameters())

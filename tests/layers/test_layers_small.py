@@ -123,7 +123,7 @@ def test_each_parameter_is_decayed_or_spared():
     found = groups(module)
     decayed, spared, matrices = ({names[id(p)] for p in part} for part in found)
     assert decayed == {"hidden.0.weight", "convolution.weight", "head.weight"}
-    assert matrices == {"hidden.0.weight"}
+    assert matrices == {"hidden.0.weight", "convolution.weight"}
     assert decayed | spared == {n for n, p in module.named_parameters() if p.requires_grad}
     assert not decayed & spared
 

@@ -9,7 +9,7 @@ from training_doubles import Classes, rows
 
 from limpid.core.errors import TrainingError
 from limpid.data.encoded import Encoded
-from limpid.training.batches import Order, Source, cut, pieces
+from limpid.training.batches import Order, Source, cut, pieces, row_lengths
 
 counts = st.integers(1, 400)
 
@@ -84,3 +84,24 @@ def test_cut_takes_rows_of_everything():
     assert len(part) == 3 and part.index.tolist() == [2, 3, 4]
     assert torch.equal(part.inputs["fields.numbers"], batch.inputs["fields.numbers"][2:5])
     assert torch.equal(part.weight, batch.weight[2:5])
+
+
+def test_rows_of_like_length_share_a_step_and_none_is_lost():
+    lengths = np.random.default_rng(0).integers(1, 200, 1_000)
+    order = Order(1_000, 25, seed=1, lengths=lengths)
+    steps = [order.index(s) for s in range(order.steps_per_pass)]
+    assert sorted(np.concatenate(steps).tolist()) == list(range(1_000))
+    padded = sum(lengths[s].max() * len(s) for s in steps)
+    plain = Order(1_000, 25, seed=1)
+    assert padded < 0.75 * sum(lengths[plain.index(s)].max() * 25 for s in range(40))
+    assert not np.array_equal(steps[0], order.index(order.steps_per_pass))
+    assert np.array_equal(Order(1_000, 25, seed=1, lengths=lengths).index(7), steps[7])
+
+
+def test_lengths_are_those_of_the_longest_sequence():
+    tokens = np.array([[3, 0, 0, 0], [3, 4, 5, 6], [1, 1, 0, 0]])
+    data = Encoded({"a.tokens": tokens, "b.length": np.array([1, 1, 3])}, np.arange(3))
+    assert row_lengths(data).tolist() == [1, 4, 3]
+    alike = Encoded({"a.tokens": np.ones((5, 4), np.int32)}, np.arange(5))
+    assert row_lengths(alike) is None
+    assert row_lengths(Encoded({"x.numbers": np.ones((5, 4), np.float32)}, np.arange(5))) is None

@@ -75,11 +75,12 @@ def encode_part(
         arrays, reasons = _from_files(part, encoders, repairs, left_out or LeftOut())
     else:
         arrays, reasons = _encoded(part, encoders, repairs, EncodedWriter(len(part.rows), folder, resident_bytes))
-    if reasons:
-        _leave_out(part, reasons, repairs, left_out or LeftOut())
+    weight = None if part.weight is None else np.asarray(part.weight, dtype=np.float32)
+    if not reasons:
+        return Encoded(arrays, part.rows, target, weight)
+    _leave_out(part, reasons, repairs, left_out or LeftOut())
     kept = np.setdiff1d(np.arange(len(part.rows)), np.array(list(reasons), dtype=np.int64))
-    weight = None if part.weight is None else np.asarray(part.weight[kept], dtype=np.float32)
-    return Encoded(arrays, part.rows[kept].astype(np.int64), target[kept], weight)
+    return Encoded(arrays, part.rows[kept], target[kept], None if weight is None else weight[kept])
 
 
 def _encoded(

@@ -18,6 +18,7 @@ from limpid.api.encode import rows_frame
 from limpid.api.figures import figures
 from limpid.api.prepare import Prepared, stage
 from limpid.bundle.model import Model as Bundle
+from limpid.bundle.model import forward
 from limpid.core.contracts import Metric
 from limpid.core.events import Evaluated, Listener, Noted
 from limpid.core.files import replacing
@@ -36,13 +37,19 @@ def finish(
     plan: Plan,
     folder: RunFolder,
     network: Assembled,
+    final: Assembled,
     encoded: dict[str, Encoded],
     outcome: Any,
     beside: list[Any],
     tell: Listener,
     clock: Clock,
 ) -> Path:
-    """Evaluate, save and report; returns the report's path."""
+    """Evaluate, save and report; returns the report's path.
+
+    Args:
+        network: fitted on training rows; validation rows are judged by it, and calibrate the task.
+        final: what is saved and judged on test rows: the same, or one that was fitted on validation rows too.
+    """
     draft = prepared.draft
     task = draft.task
     network.eval()
@@ -50,14 +57,17 @@ def finish(
         task=task,
         targets={n: plan.data.columns[n] for n in plan.data.target},
         encoders=draft.encoders,
-        network=network,
+        network=final,
         net=portable(plan.net),
         nets={name: portable(net) for name, net in plan.nets.items()},
-        rows=len(encoded["train"]),
+        rows=len(encoded["train"]) + (len(encoded["valid"]) if final is not network else 0),
     )
     with stage(tell, "evaluate"):
         held = {name: part for name, part in encoded.items() if name in ("valid", "test")}
-        outputs = {name: bundle.raw(part.arrays) for name, part in held.items()}
+        outputs = {
+            name: forward(network, part.arrays) if name == "valid" else bundle.raw(part.arrays)
+            for name, part in held.items()
+        }
         valid = held["valid"]
         judged_by = all_metrics(prepared)
         calibration = task.calibrate(outputs["valid"], _target(valid), valid.weight)

@@ -73,10 +73,6 @@ def inspect(
     settings = parse_sets(set)
     frame = look(table)
     targets = resolve_names(target or table.target, frame.columns)
-    if not targets and isinstance(data, str) and data.startswith("sample:"):
-        from limpid.api.request import _sample_target
-
-        targets = resolve_names(_sample_target(data), frame.columns)
     columns = decide_columns(
         frame,
         dict((settings.get("data") or {}).get("columns") or {}),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limpid.api.finish import finish
+from limpid.api.forecasts import windows_of
 from limpid.api.frozen import with_features
 from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
@@ -21,7 +22,7 @@ from limpid.core.files import write_bytes
 from limpid.core.forms import FieldsShape, GridShape, Shape
 from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
-from limpid.data.encoded import Encoded
+from limpid.data.encoded import Encoded, joined
 from limpid.planning.assemble import Assembled, describe
 from limpid.planning.begin import put_weights
 from limpid.planning.plan import Plan, write_plan
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 _PREPARE_ROWS = 50_000
 _JUDGED_ROWS = 200_000
+_SAMPLE_BYTES = 1 << 30
+_PREPARE_BYTES = 64 << 20
 
 
 def train(
@@ -148,7 +151,7 @@ def _word(request: Request) -> str:
 
 
 def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
-    from limpid.evaluation import baselines
+    from limpid.evaluation import baselines, forecast_baselines
     from limpid.training.supervised import fit
 
     prepared = prepare(request, tell)
@@ -175,15 +178,19 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     if prepared.evaluate.baselines:
         with stage(tell, "baselines"):
             budget = request.clock.budget
-            beside = baselines.run(
-                train_part,
-                valid_part,
-                encoded.get("test"),
-                prepared.draft.task,
-                prepared.shapes.get("fields"),
-                None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0)),
-                derive(prepared.draft.seed, "baselines"),
-            )
+            limit = None if budget is None else min(0.18 * budget, 0.5 * (request.clock.left or 0.0))
+            if (series := windows_of(prepared)) is not None:
+                beside = forecast_baselines.run(series, encoded, prepared.draft.task, limit)
+            else:
+                beside = baselines.run(
+                    train_part,
+                    valid_part,
+                    encoded.get("test"),
+                    prepared.draft.task,
+                    prepared.shapes.get("fields"),
+                    limit,
+                    derive(prepared.draft.seed, "baselines"),
+                )
     earlier = folder.plan.read_bytes() if folder.plan.is_file() else None
     model, notes = prepared.build()
     for note in notes:
@@ -229,7 +236,11 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     model.fold()
     plan = _settled(plan, outcome)
     write_plan(plan, folder.plan)
-    report = finish(prepared, plan, folder, model.cpu(), encoded, outcome, beside, tell, request.clock)
+    final = model = model.cpu()
+    if plan.train.refit is True:
+        with stage(tell, "refit", "on training and validation rows together"):
+            final = refit(prepared, plan, train_part, valid_part, outcome, folder, resume=resume)
+    report = finish(prepared, plan, folder, model, final, encoded, outcome, beside, tell, request.clock)
     shutil.rmtree(scratch, ignore_errors=True)
     budget, took = request.clock.budget, request.clock.elapsed
     if budget is not None and took > 1.1 * budget:
@@ -238,24 +249,73 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
     tell(RunEnded(request.clock.elapsed, str(report)))
 
 
-def sample_of(part: Encoded, most: int, seed: int) -> Encoded:
-    """Up to `most` rows of a part, in their order, from a seeded draw."""
+def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYTES) -> Encoded:
+    """Up to `most` rows of a part, fewer large ones, in their order, from a seeded draw."""
+    most = max(1, min(most, int(most_bytes * len(part) / max(part.nbytes, 1))))
     if len(part) <= most:
         return part
     return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
+
+
+def refit(
+    prepared: Prepared,
+    plan: Plan,
+    train_part: Encoded,
+    valid_part: Encoded,
+    outcome: Outcome,
+    folder: RunFolder,
+    *,
+    resume: bool,
+) -> Assembled:
+    """The network fitted anew on training and validation rows, for as many steps a row as were best before."""
+    from limpid.training.supervised import fit
+
+    both = joined(train_part, valid_part)
+    model, _ = prepared.build()
+    prepare_model(prepared, both, model)
+    if not outcome.best_step:
+        return model.eval()
+    spec = plan.train
+    per_epoch = spec.epoch_steps or -(-len(train_part) // (int(spec.batch) * spec.accumulate))
+    growth = len(both) / len(train_part)
+    spec = spec.with_(
+        lr=outcome.lr,
+        epoch_steps=max(1, round(per_epoch * growth)),
+        stop_step=max(1, round(outcome.best_step * growth)),
+        patience=0,
+    )
+    again = fit(
+        model,
+        prepared.draft.task,
+        both,
+        None,
+        spec,
+        seed=derive(plan.seed, "refit"),
+        device=prepared.request.device,
+        folder=folder.checkpoint / "refit",
+        resume=resume,
+        loss=prepared.request.loss,
+        metric=prepared.request.metric,
+        columns=_columns(prepared),
+        augment=prepared.augmentation(),
+    )
+    if again.stopped == "interrupted":
+        raise KeyboardInterrupt
+    model.fold()
+    return model.cpu()
 
 
 def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:
     """Have the network look once at training examples; what it starts from has the last word."""
     import torch
 
-    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"))
+    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
+    weight = None if part.weight is None else torch.from_numpy(np.array(part.weight))
     torch.manual_seed(derive(prepared.draft.seed, "prepare"))
-    model.prepare(batch, target)
-    put_weights(model, prepared.starts, prepared.draft.task)
+    model.prepare(batch, target, weight, then=lambda: put_weights(model, prepared.starts, prepared.draft.task))
 
 
 def _columns(prepared: Prepared) -> dict[str, tuple[str, ...]]:

@@ -29,16 +29,18 @@ from limpid.planning.assemble import Assembled, build
 from limpid.planning.augmentation import Augmentation, augmentation
 from limpid.planning.begin import put_weights
 from limpid.planning.draft import Draft, decide_data
+from limpid.planning.forecast import asks_forecast, decide_forecast
 from limpid.planning.networks import plan_nets, read_nets
 from limpid.planning.parts import COMPARED_BYTES, row_bytes
 from limpid.planning.plan import Component, EvaluateSpec, Plan
 from limpid.planning.start import Starts
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
-from limpid.training.measure import flops, machine_key
+from limpid.training.measure import flops, machine_key, threads
 from limpid.training.pace import measure_pace
 
 _PACE_ROWS = 8_192
+_PACE_BYTES = 256 << 20
 _COMPARED_ROWS = 300_000
 WATCHED_ROWS = 50_000
 """Validation rows that the training looks at, at most; calibration and figures look at more."""
@@ -110,16 +112,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     """
     starts = read_starts(request, tell)
     with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
-        draft = decide_data(
-            request.tables,
-            request.settings,
-            target=request.target,
-            task=request.task,
-            seed=request.seed,
-            source=request.source,
-            seconds=training_seconds(request, request.tables["train"].rows),
-            starts=starts,
-        )
+        draft = _draft(request, starts)
     with stage(tell, "profile"):
         found = look_closely(draft)
         for leak in found.get("leaks", []):
@@ -148,12 +141,40 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     return Prepared(request, draft, found, nets, advice, advice_reasons, because, evaluate, starts)
 
 
+def _draft(request: Request, starts: Starts) -> Draft:
+    seconds = training_seconds(request, request.tables["train"].rows)
+    if asks_forecast(request.task, request.settings):
+        return decide_forecast(
+            request.tables,
+            request.settings,
+            target=request.target,
+            seed=request.seed,
+            source=request.source,
+            seconds=seconds,
+        )
+    return decide_data(
+        request.tables,
+        request.settings,
+        target=request.target,
+        task=request.task,
+        seed=request.seed,
+        source=request.source,
+        seconds=seconds,
+        starts=starts,
+    )
+
+
 def look_closely(draft: Draft) -> dict[str, Any]:
     """The profile of training rows; the other parts are only compared with them for copies, which decides nothing."""
     because = {name: draft.because.get(f"data.columns.{name}", "") for name in draft.data.columns}
     rows = {name: len(part.rows) for name, part in draft.parts.items()}
     frame, parts = draft.sample, None
     names = list(draft.data.columns)
+    train = draft.parts["train"]
+    if not _has(train.table, names):  # rows are made of the source's rows: these are looked at
+        return profile(
+            frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, seed=draft.seed
+        )
     bytes_ = sum(rows.values()) * row_bytes(draft.parts["train"].table, names)
     if sum(rows.values()) <= _COMPARED_ROWS and bytes_ <= COMPARED_BYTES:
         frames = [part.table.look(names, rows=part.rows) for part in draft.parts.values() if _has(part.table, names)]
@@ -163,7 +184,6 @@ def look_closely(draft: Draft) -> dict[str, Any]:
     found = profile(
         frame, draft.data.columns, draft.facts, list(draft.data.target), because=because, parts=parts, seed=draft.seed
     )
-    train = draft.parts["train"]
     show_columns(found, train.table, draft.data.columns, draft.data.target[0], train.rows)
     return found
 
@@ -226,7 +246,9 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
         seconds = max(0.5, (request.clock.left or 0.0) - reserve(request.clock.budget, rows))
     pace = Pace({"fp32": 1.0}, 0.0, 1)
     layers = len(model.depths())
-    if asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
+    if prepared.advice.get("epochs") == 0 and asked.epochs == AUTO:
+        pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
+    elif asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
         pace = _pace(prepared, asked, train, request.device, model, layers)
     spec, reasons, expected = plan_training(
         asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds, layers=layers
@@ -255,10 +277,8 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
     return plan, expected
 
 
-def _pace(
-    prepared: Prepared, asked: TrainSpec, train: Encoded, device: str, model: Assembled, layers: int
-) -> Pace:
-    rows = np.arange(min(len(train), _PACE_ROWS))
+def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str, model: Assembled, layers: int) -> Pace:
+    rows = np.arange(max(1, min(len(train), _PACE_ROWS, int(_PACE_BYTES * len(train) / max(train.nbytes, 1)))))
     sample = train.take(rows)
     guess, _, _ = plan_training(
         asked,

@@ -108,10 +108,11 @@ def read_request(
     tables = open_parts(data, what="DATA")
     tables.update({part: open_table(value, what=options[part]) for part, value in given.items() if part != "train"})
     tables = {part: with_files(table, _named_files(settings)) for part, table in tables.items()}
-    if target is None and not planned.get("target"):
-        target = tables["train"].target
-    if target is None and not planned.get("target") and isinstance(data, str) and data.startswith("sample:"):
-        target = _sample_target(data)
+    own = tables["train"]
+    if target is None and not planned.get("target") and own.target is not None:
+        target = own.target
+        if task is None and not (settings.get("task") or {}).get("name"):
+            task = own.task
     return Request(
         tables=tables,
         source={("source" if part == "train" else part): name_of(value) for part, value in given.items()},
@@ -148,15 +149,6 @@ def name_of(data: Any) -> str:
     if isinstance(data, (str, Path)):
         return str(data)
     return f"<{type(data).__module__.partition('.')[0]} {type(data).__name__}>"
-
-
-def _sample_target(data: str) -> str | None:
-    from limpid.data.samples import SAMPLES
-
-    sample = SAMPLES.get(data.removeprefix("sample:"))
-    if sample is None:
-        return None
-    return sample.target
 
 
 def _whole(value: Any) -> int:

@@ -127,11 +127,13 @@ class Prediction:
     Args:
         values: (N,K) probabilities, or (N,R) values in the target's own units.
         lower, upper: (N,R) bounds of the 90 % interval, for regression.
+        quantiles: (N,R,Q) quantiles of each value, where a task predicts them.
     """
 
     values: np.ndarray
     lower: np.ndarray | None = None
     upper: np.ndarray | None = None
+    quantiles: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,11 @@ class Task(Protocol):
         """(N,) bool: which encoded rows hold a target, false for those that `encode` marked."""
 
     def head(self, width: int, members: int | None) -> nn.Module:
-        """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member."""
+        """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member.
+
+        A head with a true attribute `reads_input` is called with the main input's form beside the features, and its
+        `prepare` looks once at training examples, as that of a net does.
+        """
 
     def prepare_target(self, target: Tensor) -> Tensor:
         """The encoded target as the loss wants it (standardised, transformed)."""

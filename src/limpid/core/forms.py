@@ -2,7 +2,8 @@
 
     fields   numbers (B,F) float32, missing (B,F) float32 0/1, categories (B,G) int64
     vec      (B,D) float32, or (B,M,D) from a net with M members
-    seq      tokens (B,T) int64 with mask (B,T) bool, or values (B,T,D) float32 with the mask
+    seq      tokens (B,T) int64 with mask (B,T) bool, or values (B,T,D) float32 with the mask; windows of a series
+             with the level (B,2) that they were measured by
     grid     pixels (B,C,H,W) float32, normalised; stored as uint8 or float16 before normalisation
     pyramid  grids with their strides
 
@@ -50,12 +51,17 @@ class SeqShape(Spec):
         vocabulary: number of token ids (0 is padding), or None for a seq of vectors.
         width: D of a seq of vectors, or None for tokens.
         length: the largest T.
+        ahead: steps at the end that lie after the cutoff of a forecast; 0 for a seq that is all known.
+        known: values at the end of each step that hold there too; the others are 0 in those steps. The first value of
+            a step is then the one that is forecast.
     """
 
     form: str = "seq"
     vocabulary: int | None = None
     width: int | None = None
     length: int
+    ahead: int = 0
+    known: int = 0
 
 
 class GridShape(Spec):
@@ -104,6 +110,7 @@ class Seq:
     mask: Tensor  # (B,T) bool
     tokens: Tensor | None = None  # (B,T) int64
     values: Tensor | None = None  # (B,T,D) float32
+    level: Tensor | None = None  # (B,2) float32, centre and spread that the first value of a step is measured by
 
     @property
     def present(self) -> Tensor | None:
@@ -126,7 +133,7 @@ def assemble(form: str, parts: Mapping[str, Any]) -> Form:
     """Build a form from its named tensors, without the input's prefix.
 
     Tokens are padded with 0, so their mask needs no storage of its own; values are stored with the `length` of each
-    row (B,) instead of a mask.
+    row (B,) instead of a mask, and perhaps narrower than they are read.
     """
     if form == "fields":
         return Fields(parts["numbers"], parts["missing"], parts["categories"])
@@ -137,4 +144,4 @@ def assemble(form: str, parts: Mapping[str, Any]) -> Form:
         return Seq(mask=parts["tokens"] != 0, tokens=parts["tokens"])
     values, length = parts["values"], parts["length"]
     places = length.new_ones(values.shape[1]).cumsum(0) - 1
-    return Seq(mask=places < length.unsqueeze(1), values=values)
+    return Seq(mask=places < length.unsqueeze(1), values=values.float(), level=parts.get("level"))

@@ -31,6 +31,33 @@ class ColumnSpec(Spec):
 
 
 @dataclass(frozen=True)
+class SeriesFacts:
+    """What was counted in a column of lists of numbers; a series is a cell that is not missing.
+
+    Args:
+        channels: numbers in one time step: 1 for plain lists, the commonest length of the inner lists otherwise.
+        lengths: time steps of a series at quantiles 0, .05, .5, .95 and 1.
+        gap_share: share of the numbers that are absent, not a number or infinite.
+        gap_series: share of series with such a gap.
+        repeat_share: share of series in which a number stands twice, which no set does.
+        whole_share: share of the numbers that are whole.
+        level_share: variance of the series' means as a share of the variance of all numbers, the mean over channels.
+        unit_share: share of series that have mean 0 and deviation 1 already in each channel.
+        uneven: series with a time step that has another number of channels.
+    """
+
+    channels: int
+    lengths: tuple[int, int, int, int, int]
+    gap_share: float = 0.0
+    gap_series: float = 0.0
+    repeat_share: float = 0.0
+    whole_share: float = 0.0
+    level_share: float = 0.0
+    unit_share: float = 0.0
+    uneven: int = 0
+
+
+@dataclass(frozen=True)
 class ColumnFacts:
     """What was counted in one column before anything was decided; shares are of the cells that are not missing.
 
@@ -58,6 +85,7 @@ class ColumnFacts:
         examples: up to five values as text.
         notes: what a person should know of the counting, as sentences (day and month could be exchanged).
         cells: of a binary column up to 64 whole cells, evenly spread: the pictures or recordings themselves.
+        series: what was counted in lists of numbers, None for other cells.
     """
 
     name: str
@@ -86,6 +114,7 @@ class ColumnFacts:
     examples: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = ()
     cells: tuple[bytes, ...] = field(default=(), repr=False)
+    series: SeriesFacts | None = None
 
     @property
     def present(self) -> int:

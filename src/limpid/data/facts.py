@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from limpid.core.schema import ColumnFacts
+from limpid.core.schema import ColumnFacts, SeriesFacts
 from limpid.data.cleaning import (
     BLANKS,
     canonical,
@@ -22,6 +22,7 @@ from limpid.data.cleaning import (
 )
 from limpid.data.dates import detect_format
 from limpid.data.missing_codes import WORDS, WORDS_AMONG_NUMBERS, date_codes, number_codes
+from limpid.data.series import holds_series, read_series, series_facts
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares at which `ColumnFacts.quantiles` are given."""
@@ -29,6 +30,8 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _SAMPLE = 2_000  # different values looked at where a share is enough
 _CELLS = 64  # whole cells of a binary column that are kept as evidence
 _SHOWN = 120  # characters of a value in `top` and `examples`
+_SERIES_STEPS = 8  # whole numbers in a list from which it may be a series
+_MANY_NUMBERS = r"^[\s\[(]*(?:[-+0-9.eE?]+|nan|NaN)(?:[\s,;|]+(?:[-+0-9.eE?]+|nan|NaN)){7}"
 _STAMP_NAME = re.compile(
     r"(^|[^a-z])(time|date|timestamp|ts|stamp|created|updated|modified|epoch|unix|at|when)([^a-z]|$)"
 )
@@ -96,6 +99,10 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
         column = column.str.strip_chars(BLANKS)
     elif column.dtype.is_float():
         column = column.fill_nan(None)
+    if stored == "series" or (stored == "list" and holds_series(column.dtype)):
+        listed = _series_facts(column, stored, notes)
+        if listed is not None:
+            return listed
     counted = _count(column)
     counted.notes += notes
     found: dict[str, Any] = {}
@@ -138,6 +145,7 @@ def _dtype(dtype: pl.DataType) -> str:
         ("integer", dtype.is_integer()),
         ("float", dtype.is_float()),
         ("date", dtype in (pl.Date, pl.Datetime)),
+        ("series", dtype == pl.List and dtype.inner.is_nested() and holds_series(dtype)),  # type: ignore[attr-defined]
         ("list", dtype == pl.List and not dtype.inner.is_nested() and dtype.inner != pl.Binary),  # type: ignore[attr-defined]
     ):
         if test:
@@ -191,7 +199,8 @@ def _text_facts(column: pl.Series, counted: _Counted) -> dict[str, Any]:
     if found.get("number_share", 0.0) < 0.5 or found.get("integer_share", 0.0) > 0.99:
         found |= _date_facts(column, counted, found)
     if found.get("number_share", 0.0) < 0.5 and found.get("date_share", 0.0) < 0.5:
-        found |= _separator_facts(counted)
+        series = _text_series(counted)
+        found |= _separator_facts(counted) if series is None else {"series": series}
     return found
 
 
@@ -352,6 +361,42 @@ def _separator_facts(counted: _Counted) -> dict[str, Any]:
         if different < len(values) and recurring >= 0.5 * different and short and varied and unequal > 0.95:
             return {"separator": separator, "labels": different}
     return {}
+
+
+def _series_facts(column: pl.Series, stored: str, notes: list[str]) -> ColumnFacts | None:
+    """Facts of a column of lists of numbers; None where they may as well be sets of labels, which are counted too."""
+    found = series_facts(read_series(column))
+    if stored == "list" and (found is None or not _more_than_sets(found)):
+        return None
+    absent = column.null_count()
+    return ColumnFacts(
+        name=column.name,
+        rows=len(column),
+        missing=absent,
+        missing_codes={},
+        distinct=column.drop_nulls().n_unique(),
+        dtype="list",
+        examples=tuple(str(v)[:_SHOWN] for v in column.drop_nulls().head(2).to_list()),
+        notes=tuple(notes),
+        series=found,
+    )
+
+
+def _more_than_sets(found: SeriesFacts) -> bool:
+    """Whether lists of numbers are series: no set holds a number twice, or fractions, or some dozens each time."""
+    _, _, middle, _, longest = found.lengths
+    if found.whole_share < 1 and longest >= 2:
+        return True
+    return middle >= _SERIES_STEPS and (found.repeat_share > 0.2 or found.lengths[0] == longest)
+
+
+def _text_series(counted: _Counted) -> SeriesFacts | None:
+    """Facts of text cells that hold many numbers each; None for other text."""
+    head = counted.sample(50).values
+    if not head.str.contains(_MANY_NUMBERS).all() or not len(head) or read_series(head).bad.any():
+        return None
+    found = series_facts(read_series(counted.values))
+    return found if found is not None and found.lengths[2] >= _SERIES_STEPS and _more_than_sets(found) else None
 
 
 def _label_facts(column: pl.Series) -> dict[str, Any]:

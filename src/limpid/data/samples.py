@@ -79,7 +79,9 @@ def open_sample(name: str, what: str = "DATA") -> Table:
         columns["progression"] = bunch.target
     else:
         columns[sample.targets[0]] = [str(bunch.target_names[k]) for k in bunch.target]
-    return FrameTable(f"sample:{name}", pl.DataFrame(columns), Repairs(), [f"{sample.sentence}, from scikit-learn"])
+    table = FrameTable(f"sample:{name}", pl.DataFrame(columns), Repairs(), [f"{sample.sentence}, from scikit-learn"])
+    table.target = sample.target
+    return table
 
 
 def _column(name: str) -> str:

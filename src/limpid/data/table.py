@@ -26,6 +26,7 @@ from limpid.data.sources.several import SeveralTable, inside, is_pattern, matchi
 from limpid.data.sources.sqlite import open_sqlite
 from limpid.data.sources.store import Room
 from limpid.data.sources.stream import LATIN, Stream, as_utf8, check_file, encoding_of, packing_of
+from limpid.data.sources.ts import is_ts, open_ts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Table", "open_parts", "open_table", "with_files"]
 
-SUFFIXES = frozenset("csv tsv tab data parquet pq arrow feather ipc jsonl ndjson sqlite sqlite3 db gz zst".split())
+SUFFIXES = frozenset("csv tsv tab data parquet pq arrow feather ipc jsonl ndjson sqlite sqlite3 db ts gz zst".split())
 _JSON = re.compile(r"\.(jsonl|ndjson|json)(\.(gz|zst))?$")
+_TS = re.compile(r"\.ts(\.(gz|zst))?$")
 _FOREIGN = (
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", "save the table as CSV"),
     (b"%PDF", "a PDF document", "export the table as CSV"),
@@ -266,6 +268,8 @@ def _open_file(
         return open_arrow_stream(path, text, room)
     if kind == "SQLite":
         return open_sqlite(path, table or None, text, room)
+    if kind == "series (.ts)":
+        return open_ts(path, text, room, lenient=lenient)
     if kind == "JSON lines":
         return open_jsonlines(path, text, room, lenient=lenient)
     return open_delimited(path, text, room, header=header, lenient=lenient)
@@ -298,13 +302,25 @@ def _kind(path: Path, what: str) -> str:
             expected=f"a whole {path.suffix} file",
             fix="fetch or make the file again; a text table should end in .csv, .tsv or .jsonl",
         )
+    if is_ts(_unpacked(path, head)):
+        return "series (.ts)"
+    if _TS.search(path.name.lower()):
+        raise DataError(
+            f"{path.name} does not begin as a .ts file of the UCR and UEA archives does",
+            where=f"{what} {path}",
+            expected="header lines such as @problemName and @data, then a line for each series",
+            fix="fetch the file again; a text table should end in .csv, .tsv or .jsonl",
+        )
     return "JSON lines" if _is_json(path, head) else "delimited text"
+
+
+def _unpacked(path: Path, head: bytes) -> bytes:
+    return next(Stream(path, str(path)).blocks(), b"")[: 1 << 16] if packing_of(head) else head
 
 
 def _is_json(path: Path, head: bytes) -> bool:
     named = _JSON.search(path.name.lower()) is not None
-    if packing_of(head):
-        head = next(Stream(path, str(path)).blocks(), b"")[: 1 << 16]
+    head = _unpacked(path, head)
     encoding = encoding_of(head)[0]
     text = b"".join(as_utf8(iter([head]), encoding or LATIN, str(path), Repairs())).lstrip()
     if named and text[:1] == b"[":

@@ -53,7 +53,7 @@ class LinearFeatures:
                 counted[np.unique(row)] += 1
             self._rarity[name] = np.log((1 + len(tokens)) / (1 + counted)) + 1
             self._rarity[name][counted == 0] = 0.0
-        self._grids = {name: SmallGrey(part.arrays[name][rows]) for name in grid_inputs(part)}
+        self._grids = {name: SmallGrey(part.arrays[name], rows) for name in grid_inputs(part)}
 
     def matrix(self, part: Encoded, rows: Array) -> Any:
         """(N,C), dense or sparse."""
@@ -70,7 +70,7 @@ class LinearFeatures:
                 for place, size in enumerate(self._shape.cardinalities)
             ]
         blocks += [self._bag(part, name, rows) for name in self._rarity]
-        blocks += [small(part.arrays[name][rows]) for name, small in self._grids.items()]
+        blocks += [small(part.arrays[name], rows) for name, small in self._grids.items()]
         if any(sparse.issparse(b) for b in blocks):
             return sparse.hstack([sparse.csr_matrix(b) for b in blocks], format="csr")
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(rows), 0))

@@ -29,36 +29,38 @@ class SmallGrey:
     """Grids averaged over channels and over blocks of pixels, standardised.
 
     Args:
-        pixels: (N,C,H,W) of the rows to learn means and spreads from.
+        pixels: (N,C,H,W), perhaps memory-mapped.
+        rows: positions of the rows to learn means and spreads from.
 
     Shapes and units:
         (N,C,H,W) to (N,S*S) or fewer, without a unit.
 
     Example:
-        >>> SmallGrey(np.arange(32.0).reshape(2, 1, 4, 4))(np.zeros((1, 1, 4, 4))).shape
+        >>> grids = np.arange(32.0).reshape(2, 1, 4, 4)
+        >>> SmallGrey(grids, np.arange(2))(grids, np.array([1])).shape
         (1, 16)
     """
 
-    def __init__(self, pixels: Array) -> None:
-        small = _small(pixels)
+    def __init__(self, pixels: Array, rows: Array) -> None:
+        small = _small(pixels, rows)
         self._mean = small.mean(axis=0)
         self._std = small.std(axis=0)
         self._std[self._std < 1e-6] = 1.0
 
-    def __call__(self, pixels: Array) -> Array:
-        """(N,S*S) float64."""
-        scaled: Array = (_small(pixels) - self._mean) / self._std
+    def __call__(self, pixels: Array, rows: Array) -> Array:
+        """(N,S*S) float64 of some rows."""
+        scaled: Array = (_small(pixels, rows) - self._mean) / self._std
         return scaled
 
 
-def _small(pixels: Array) -> Array:
+def _small(pixels: Array, rows: Array) -> Array:
     """(N,S*S): means over blocks of near-equal size, computed some rows at a time since the pixels may be mapped."""
     height, width = pixels.shape[2:]
-    rows, columns = (np.unique(np.linspace(0, n, min(n, SIDE) + 1).astype(int)) for n in (height, width))
-    found = np.empty((len(pixels), len(rows) - 1, len(columns) - 1))
-    area = np.diff(rows)[:, None] * np.diff(columns)[None, :]
-    for start in range(0, len(pixels), _CHUNK):
-        grey = np.asarray(pixels[start : start + _CHUNK], dtype=np.float64).mean(axis=1)
-        sums = np.add.reduceat(np.add.reduceat(grey, rows[:-1], axis=1), columns[:-1], axis=2)
+    tops, lefts = (np.unique(np.linspace(0, n, min(n, SIDE) + 1).astype(int)) for n in (height, width))
+    found = np.empty((len(rows), len(tops) - 1, len(lefts) - 1))
+    area = np.diff(tops)[:, None] * np.diff(lefts)[None, :]
+    for start in range(0, len(rows), _CHUNK):
+        grey = np.asarray(pixels[rows[start : start + _CHUNK]], dtype=np.float64).mean(axis=1)
+        sums = np.add.reduceat(np.add.reduceat(grey, tops[:-1], axis=1), lefts[:-1], axis=2)
         found[start : start + _CHUNK] = sums / area
-    return found.reshape(len(pixels), -1)
+    return found.reshape(len(rows), -1)

@@ -182,4 +182,5 @@ def take(prediction: Prediction, rows: Array) -> Prediction:
         prediction.values[rows],
         None if prediction.lower is None else prediction.lower[rows],
         None if prediction.upper is None else prediction.upper[rows],
+        None if prediction.quantiles is None else prediction.quantiles[rows],
     )

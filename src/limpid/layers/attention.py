@@ -20,9 +20,12 @@ class Attention(nn.Module):
         width: D.
         heads: H, a divisor of D.
         dropout: share of attention weights set to zero in training.
+        rotary: whether queries and keys are turned by their positions, so that their product knows how far they are
+            apart (RoPE: Su et al. 2021, arXiv 2104.09864); D / H is then even.
 
     Shapes and units:
-        queries (B,S,D) looking at keys (B,T,D), to (B,S,D).
+        queries (B,S,D), the last S positions of T, looking at keys (B,T,D), of which a mask (B,T) says what is no
+        padding; to (B,S,D). A row that is all padding is looked at as if it were none.
 
     Example:
         >>> x = torch.zeros(2, 5, 8)
@@ -30,10 +33,12 @@ class Attention(nn.Module):
         torch.Size([2, 5, 8])
     """
 
-    def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
+    def __init__(self, width: int, heads: int, dropout: float = 0.0, *, rotary: bool = False) -> None:
         super().__init__()
         assert width % heads == 0, f"a width of {width} does not divide into {heads} heads"
+        assert not rotary or width // heads % 2 == 0, f"{width // heads} values of a head cannot be turned in pairs"
         self.heads = heads
+        self.rotary = rotary
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.output = nn.Linear(width, width)
         self.dropout = Dropout(dropout)
@@ -41,20 +46,50 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+    def forward(self, queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B,S,D)."""
         q, k, v = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer, x in ((self.query, queries), (self.key, keys), (self.value, keys))
         )
+        if self.rotary:
+            q, k = rotate(q, keys.shape[1] - queries.shape[1]), rotate(k)
+        seen = None
+        if mask is not None:
+            # Where nothing may be looked at, the softmax would divide by zero.
+            seen = (mask | ~mask.any(dim=1, keepdim=True)).view(len(mask), 1, 1, -1)
         if self.training and self.dropout.share > 0:
             # torch's own product draws its dropout number by number on a CPU.
-            weights = torch.softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, dim=-1)
+            scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+            weights = torch.softmax(scores if seen is None else scores.masked_fill(~seen, -torch.inf), dim=-1)
             mixed = self.dropout(weights.to(v.dtype)) @ v
         else:
-            mixed = F.scaled_dot_product_attention(q, k, v)
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(-2))
         return output
+
+
+def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
+    """Turn pairs of values by angles that grow with the position, each pair at a pace of its own (RoPE).
+
+    The product of two turned vectors depends on the distance of their positions and not on the positions themselves.
+
+    Args:
+        x: (...,T,E) with E even.
+        start: position of the first of them.
+        base: the slowest pair turns by about 1 / base a position.
+
+    Example:
+        >>> rotate(torch.ones(1, 2), start=0).tolist()
+        [[1.0, 1.0]]
+    """
+    steps, width = x.shape[-2], x.shape[-1]
+    place = torch.arange(start, start + steps, device=x.device, dtype=torch.float32)
+    pace = base ** (-torch.arange(0, width, 2, device=x.device, dtype=torch.float32) / width)
+    angle = place.unsqueeze(1) * pace
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    one, two = x.chunk(2, dim=-1)
+    return torch.cat([one * cos - two * sin, one * sin + two * cos], dim=-1)
 
 
 class Block(nn.Module):
@@ -66,6 +101,7 @@ class Block(nn.Module):
         hidden: width inside the feed-forward layer, after the gate.
         attention_dropout, hidden_dropout, residual_dropout: shares set to zero in training.
         first: the first block of a stack normalises no input of the attention, as published for the FT-Transformer.
+        rotary: whether attention knows how far positions are apart.
 
     Shapes and units:
         (B,T,D) to (B,T,D), or to (B,S,D) where only the last S tokens are asked for.
@@ -81,10 +117,11 @@ class Block(nn.Module):
         hidden_dropout: float,
         residual_dropout: float,
         first: bool,
+        rotary: bool = False,
     ) -> None:
         super().__init__()
         self.attention_norm = None if first else nn.LayerNorm(width)
-        self.attention = Attention(width, heads, attention_dropout)
+        self.attention = Attention(width, heads, attention_dropout, rotary=rotary)
         self.feed_forward = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, 2 * hidden),
@@ -94,11 +131,11 @@ class Block(nn.Module):
         )
         self.residual_dropout = Dropout(residual_dropout)
 
-    def forward(self, x: Tensor, last: int | None = None) -> Tensor:
-        """(B,T,D), or (B,last,D): the tokens nobody reads afterwards are not computed."""
+    def forward(self, x: Tensor, last: int | None = None, mask: Tensor | None = None) -> Tensor:
+        """(B,T,D), or (B,last,D): the tokens nobody reads afterwards are not computed; a mask (B,T) hides padding."""
         y = x if self.attention_norm is None else self.attention_norm(x)
         start = 0 if last is None else x.shape[1] - last
-        x = x[:, start:] + self.residual_dropout(self.attention(y[:, start:], y))
+        x = x[:, start:] + self.residual_dropout(self.attention(y[:, start:], y, mask))
         result: Tensor = x + self.residual_dropout(self.feed_forward(x))
         return result
 

@@ -13,7 +13,8 @@ class Groups(NamedTuple):
     Args:
         decayed: weights of linear layers and heads, which weight decay shrinks.
         spared: norms, biases, adapters and embeddings, which it leaves alone.
-        matrices: those of `decayed` that are weights of hidden layers, which Muon may orthogonalise.
+        matrices: those of `decayed` that are weights of hidden layers, which Muon may orthogonalise; filters of
+            convolutions count as the rows of a matrix.
     """
 
     decayed: list[nn.Parameter]
@@ -25,8 +26,8 @@ def groups(module: nn.Module) -> Groups:
     """Sort the trainable parameters of `module`.
 
     Parameters with fewer than two axes are spared, and so is all that stands under a name with "embedding", "adapter"
-    or "bias" in it (a bias for each member is a matrix by its shape only). Two-dimensional weights are hidden matrices
-    unless they stand under a name with "head" in it.
+    or "bias" in it (a bias for each member is a matrix by its shape only). Two-dimensional weights and those of
+    convolutions are hidden matrices unless they stand under a name with "head" in it.
 
     Args:
         module: any module; nets and tasks of limpid follow these names.
@@ -37,6 +38,7 @@ def groups(module: nn.Module) -> Groups:
         ([(3, 2)], [(3, 2), (1, 3)])
     """
     found = Groups([], [], [])
+    filters = {id(m.weight) for m in module.modules() if isinstance(m, nn.modules.conv._ConvNd)}
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -44,7 +46,8 @@ def groups(module: nn.Module) -> Groups:
             found.spared.append(parameter)
             continue
         found.decayed.append(parameter)
-        if parameter.dim() == 2 and not any(part.endswith("head") for part in name.split(".")):
+        matrix = parameter.dim() == 2 or id(parameter) in filters
+        if matrix and not any(part.endswith("head") for part in name.split(".")):
             found.matrices.append(parameter)
     return found
 

@@ -49,7 +49,7 @@ class Labels:
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
         """Claim lists, and text whose pieces recur in many combinations."""
-        if facts.present == 0 or facts.labels > 20_000:
+        if facts.present == 0 or facts.labels > 20_000 or facts.series is not None:
             return None
         if facts.dtype == "list":
             return Recognition(0.9, f"lists of {facts.labels:,} different labels", {"separator": ""})

@@ -17,6 +17,32 @@ CATALOGUE = Catalogue(
             "for tables: a transformer in which each column is a token",
         ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
+        Entry("rnn", "limpid.nets.rnn:RNN", "for sequences: a plain recurrent net in both directions"),
+        Entry("lstm", "limpid.nets.lstm:LSTM", "for sequences: a recurrent net with a gated cell, in both directions"),
+        Entry("gru", "limpid.nets.gru:GRU", "for sequences: a recurrent net with two gates, in both directions"),
+        Entry("textcnn", "limpid.nets.textcnn:TextCNN", "for sequences: patterns of neighbouring words"),
+        Entry(
+            "transformer",
+            "limpid.nets.transformer:Transformer",
+            "for sequences: a transformer encoder with rotary positions",
+        ),
+        Entry(
+            "resnet",
+            "limpid.nets.resnet:ResNet",
+            "for pictures: convolutions on whitened patches, after the fastest recipes for CIFAR-10",
+        ),
+        Entry("cnn", "limpid.nets.cnn:CNN", "for pictures: the textbook network of convolutions and pooling"),
+        Entry("vit", "limpid.nets.vit:ViT", "for pictures: a transformer in which each patch is a token"),
+        Entry(
+            "convkernel",
+            "limpid.nets.convkernel:ConvKernel",
+            "for series: thousands of fixed convolution kernels, and a linear head solved for in closed form",
+        ),
+        Entry(
+            "dlinear",
+            "limpid.nets.dlinear:DLinear",
+            "for series: the moving average and what is left of it, for the head's linear layer",
+        ),
         Entry(
             "backbone",
             "limpid.nets.backbone:Backbone",
@@ -25,5 +51,5 @@ CATALOGUE = Catalogue(
     ],
 )
 
-DEFAULTS = {"fields": "tabm", "seq": "bag", "grid": "resnet"}
-"""Form -> the net that reads it where none is named."""
+DEFAULTS = {"fields": "tabm", "seq": "bag", "values": "convkernel", "grid": "resnet"}
+"""Form, or content of a seq, -> the net that reads it where none is named."""

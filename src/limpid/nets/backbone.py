@@ -109,9 +109,7 @@ class Backbone(nn.Module):
         self.register_buffer("spread", torch.ones(self.width))
 
     @classmethod
-    def plan(
-        cls, spec: BackboneSpec, shape: SeqShape | GridShape, size: Size
-    ) -> tuple[BackboneSpec, Reasons]:
+    def plan(cls, spec: BackboneSpec, shape: SeqShape | GridShape, size: Size) -> tuple[BackboneSpec, Reasons]:
         """Read the checkpoint; choose what learns by rows and time."""
         need_transformers(_WHERE)
         settled: dict[str, Any] = {}

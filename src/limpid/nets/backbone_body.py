@@ -233,7 +233,9 @@ def _check(body: Body, config: Any, shape: SeqShape | GridShape) -> None:
         if fits and reads == "input_values" and shape.height != bands:
             raise _unread(body, f"{shape.height} bands", f"{bands} bands", "bands")
         if fits and reads == "pixel_values" and shape.channels != getattr(config, "num_channels", 3):
-            raise _unread(body, f"{shape.channels} channels", f"{getattr(config, 'num_channels', 3)} channels", "channels")
+            raise _unread(
+                body, f"{shape.channels} channels", f"{getattr(config, 'num_channels', 3)} channels", "channels"
+            )
     elif shape.vocabulary is not None:
         fits, given = reads == "input_ids", "words"
         known = int(getattr(config, "vocab_size", 0))

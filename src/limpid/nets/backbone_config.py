@@ -93,7 +93,9 @@ def config_of(values: Mapping[str, Any], *, where: str) -> Any:
     if name not in CONFIG_MAPPING or _ELSEWHERE.search(name):
         known = list(CONFIG_MAPPING)
         near = nearest(name, known)
-        raise unfit(f"transformers has no model {name!r}" + (f"; {near!r} is spelt most like it" if near else ""), where)
+        raise unfit(
+            f"transformers has no model {name!r}" + (f"; {near!r} is spelt most like it" if near else ""), where
+        )
     with _explained(where):
         config = CONFIG_MAPPING[name](**{k: v for k, v in values.items() if k != "model_type"})
         for key, value in _STILL.items():

@@ -33,7 +33,10 @@ def choose_training(flops: float, weights: int, size: Size, *, adapters: bool) -
         need = one * _EPOCHS[how] * _PASSES[how]
         if need <= _SHARE * seconds and (how == "all" or adapters):
             return how, f"{_EPOCHS[how]} epochs take about {need:,.0f} s of {time}, with {size.rows:,} rows"
-    return "head", f"one pass over {size.rows:,} rows takes about {one:,.0f} s of {time}: its features are computed once"
+    return (
+        "head",
+        f"one pass over {size.rows:,} rows takes about {one:,.0f} s of {time}: its features are computed once",
+    )
 
 
 def preferences(how: str, size: Size) -> tuple[dict[str, Any], Reasons]:
@@ -59,7 +62,12 @@ def preferences(how: str, size: Size) -> tuple[dict[str, Any], Reasons]:
             "warmup": "a tenth of the steps: transformers diverge at full rate in the first ones",
         }
     steps = max(1, size.rows // batch)
-    values |= {"optimiser": "adamw", "schedule": "cosine", "ema": round(exp(-1 / max(1.0, 0.25 * steps)), 5), "clip": 1.0}
+    values |= {
+        "optimiser": "adamw",
+        "schedule": "cosine",
+        "ema": round(exp(-1 / max(1.0, 0.25 * steps)), 5),
+        "clip": 1.0,
+    }
     reasons |= {
         "optimiser": "what the checkpoints of transformers were trained with",
         "schedule": "falls to zero over the planned steps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from limpid.core.contracts import Net, Task
 from limpid.core.errors import RequestError
-from limpid.core.forms import FIELDS, Form, GridShape, Shape, assemble
+from limpid.core.forms import FIELDS, Form, GridShape, SeqShape, Shape, assemble
 from limpid.core.spec import parse
 from limpid.layers.parameters import depths
+from limpid.layers.ridge import solve
 from limpid.nets import CATALOGUE
 from limpid.planning.external import External
 from limpid.planning.plan import Component
@@ -96,6 +97,7 @@ class Assembled(nn.Module):
             others = [net.width for net in list(nets.values())[1:]]
             self.fuse = Fuse(others, width, dropout)
         self.head = task.head(width, self.members)
+        self.classifies = task.name == "classification"
         # Parameters whose first values come from a trained model.
         own = ((f"nets.input_{n}.", getattr(net, "pretrained", ())) for n, net in enumerate(nets.values()))
         self.began: set[str] = {prefix + name for prefix, names in own for name in names}
@@ -175,17 +177,60 @@ class Assembled(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B,K) or (B,M,K) raw outputs."""
-        outputs: Tensor = self.head(self.features(batch))
+        features = self.features(batch)
+        if getattr(self.head, "reads_input", False):
+            outputs: Tensor = self.head(features, self.form(self.inputs[0], batch))
+            return outputs
+        outputs = self.head(features)
         return outputs
 
     @torch.no_grad()
-    def prepare(self, batch: Mapping[str, Tensor], target: Tensor) -> None:
-        """Let each net look once at training examples, before the first step."""
+    def prepare(
+        self,
+        batch: Mapping[str, Tensor],
+        target: Tensor,
+        weight: Tensor | None = None,
+        *,
+        then: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Let each net look once at training examples, before the first step; solve for the head where it is asked for.
+
+        Args:
+            batch: training examples.
+            target: theirs, as the loss wants it.
+            weight: (B,) their weights, or None.
+            then: called when all have looked, before a head is solved for.
+        """
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
             if (ready := batch.get(f"{name}.{FEATURES}")) is not None:
                 cast(Any, net).prepare_top(ready)
             else:
                 cast(Net, net).prepare(self.form(name, batch), target)
+        if getattr(self.head, "reads_input", False):
+            cast(Net, self.head).prepare(self.form(self.inputs[0], batch), target)
+        then()
+        self._solve(batch, target, weight)
+
+    def _solve(self, batch: Mapping[str, Tensor], target: Tensor, weight: Tensor | None) -> None:
+        """Find the head in closed form, where the main net asks for it."""
+        most = getattr(self.nets["input_0"], "solved_rows", 0)
+        if not most or self.fuse is not None or len(target) < 2 or not isinstance(self.head, nn.Linear):
+            return
+        # Spread evenly, since the rows may be in the order of their classes.
+        index = torch.linspace(0, len(target) - 1, min(len(target), most), dtype=torch.float64).long()
+        training = self.training
+        self.eval()
+        features = self.features({name: part[index] for name, part in batch.items()})
+        self.train(training)
+        found = solve(
+            features,
+            target[index],
+            self.head.weight.shape[0],
+            classes=self.classifies,
+            weight=None if weight is None else weight[index],
+        )
+        self.head.weight.copy_(found.weight)
+        self.head.bias.copy_(found.bias)
 
     def flops(self) -> float:
         """Multiplications and additions of one example's forward pass, the fusing layer and head included."""
@@ -236,27 +281,43 @@ def build(
                 built[name] = External(module, shape)
                 continue
             kind = CATALOGUE.load(chosen.name, where=path)
-            check_takes(chosen.name, kind, name, forms[name], where=path)
+            check_takes(chosen.name, kind, name, shape, where=path)
             built[name] = kind(parse(kind.Spec, chosen.settings, where=path), shape)
-        return Assembled(built, forms, shapes, task)
+        return Assembled(built, forms, shapes, task, dropout=getattr(task, "further_dropout", 0.5))
 
 
-def check_takes(name: str, kind: Any, column: str, form: str, *, where: str) -> None:
+def check_takes(name: str, kind: Any, column: str, shape: Shape, *, where: str) -> None:
     """Refuse a net that cannot read its input, naming those that can.
 
     Raises:
-        RequestError: the forms differ.
+        RequestError: the forms differ, or the net reads only another content of it (tokens, values).
     """
-    if form in kind.takes.split(" or "):
+    form, content = shape.form, content_of(shape)
+    if _reads(kind, shape):
         return
-    fits = [e.name for e in CATALOGUE if form in CATALOGUE.load(e.name, where=where).takes.split(" or ")]
+    fits = [e.name for e in CATALOGUE if _reads(CATALOGUE.load(e.name, where=where), shape)]
     subject = "the table's columns emit" if column == FIELDS else f"column {column!r} emits a"
+    wanted, given = _article(kind.takes), form
+    if kind.takes == form:
+        wanted, given = f"{wanted} of {' or '.join(sorted(kind.reads))}", f"{form} of {content}"
     raise RequestError(
-        f"net {name!r} takes {_article(kind.takes)}; {subject} {form}",
+        f"net {name!r} takes {wanted}; {subject} {given}",
         where=where,
-        expected=f"nets that take {_article(form)}: {', '.join(fits)}",
+        expected=f"nets that take {_article(given)}: {', '.join(fits)}",
         fix=f"choose one of them with --{'net ' if where == 'net' else f'set {where}='}{fits[0] if fits else 'NAME'}",
     )
+
+
+def content_of(shape: Shape) -> str:
+    """What a seq holds, "tokens" or "values"; the form's own name for others."""
+    if isinstance(shape, SeqShape):
+        return "values" if shape.vocabulary is None else "tokens"
+    return shape.form
+
+
+def _reads(kind: Any, shape: Shape) -> bool:
+    fits = shape.form in kind.takes.split(" or ")
+    return bool(fits and content_of(shape) in getattr(kind, "reads", {content_of(shape)}))
 
 
 def _article(form: str) -> str:

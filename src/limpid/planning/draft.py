@@ -105,7 +105,7 @@ def decide_data(
     if train.rows == 0:
         raise _no_rows(train.name)
     because: dict[str, str] = {}
-    data = _data_spec(settings, source)
+    data = data_spec(settings, source)
     split_spec = parse(SplitSpec, settings.get("split") or {}, where="split")
 
     frame = look(train)
@@ -197,7 +197,8 @@ def decide_data(
     )
 
 
-def _data_spec(settings: Mapping[str, Any], source: Mapping[str, str]) -> DataSpec:
+def data_spec(settings: Mapping[str, Any], source: Mapping[str, str]) -> DataSpec:
+    """The data section as the user asked for it, without the columns."""
     values = {k: v for k, v in dict(settings.get("data") or {}).items() if k not in ("columns", "target")}
     given = (settings.get("data") or {}).get("target") or ()
     values["target"] = (given,) if isinstance(given, str) else tuple(given)

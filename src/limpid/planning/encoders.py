@@ -87,7 +87,7 @@ class Encoders:
     @property
     def files(self) -> list[str]:
         """Columns whose cells are whole files."""
-        return [name for name in self._fitted if getattr(self._fitted[name], "leads", False)]
+        return [n for n, m in self._fitted.items() if getattr(m, "leads", False) and getattr(m, "of_files", True)]
 
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.core.errors import RequestError
-from limpid.core.forms import Fields, FieldsShape, Form, SeqShape, Shape
+from limpid.core.forms import Fields, FieldsShape, Form, Grid, GridShape, Seq, SeqShape, Shape
 from limpid.core.spec import Spec
 
 
@@ -17,11 +17,12 @@ class External(nn.Module):
     """Feeds a table's columns to a module that knows nothing of forms, as one dense row.
 
     The row holds the scaled numbers, a 0/1 flag for each number that can be missing, and each category as a one-hot
-    vector; a seq of tokens is handed over as (B,T) token ids. A module with an attribute `takes` gets the form itself.
+    vector; a seq is handed over as (B,T) token ids or (B,T,D) values, a grid as (B,C,H,W) normalised pixels. A module
+    with an attribute `takes` gets the form itself.
 
     Args:
-        module: the module, or a callable that makes it from the width D of the dense row (or the vocabulary size of
-            a seq).
+        module: the module, or a callable that makes it from the width D of the dense row (or the vocabulary size or
+            width of a seq, or the channels of a grid).
         shape: shape of the input.
 
     Raises:
@@ -73,6 +74,8 @@ class External(nn.Module):
         if isinstance(form, Fields):
             assert isinstance(self.shape, FieldsShape)
             return dense(form, self.shape)
+        if isinstance(form, Grid):
+            return form.pixels
         return form.tokens if form.tokens is not None else form.values
 
     def forward(self, form: Form) -> Tensor:
@@ -92,7 +95,9 @@ class External(nn.Module):
 
 
 def dense_width(shape: Shape) -> int:
-    """Width of the dense row, or the vocabulary size of a seq of tokens."""
+    """Width of the dense row, the vocabulary size or width of a seq, or the channels of a grid."""
+    if isinstance(shape, GridShape):
+        return shape.channels
     if isinstance(shape, FieldsShape):
         return len(shape.numbers) + sum(shape.can_miss) + sum(shape.cardinalities)
     assert isinstance(shape, SeqShape)
@@ -111,11 +116,14 @@ def dense(form: Fields, shape: FieldsShape) -> Tensor:
 
 def blank(shape: Shape, rows: int) -> Form:
     """Examples of zeros, to measure a module with."""
-    from limpid.core.forms import Seq
-
+    if isinstance(shape, GridShape):
+        return Grid(torch.zeros(rows, shape.channels, shape.height, shape.width))
     if isinstance(shape, FieldsShape):
         numbers = torch.zeros(rows, len(shape.numbers))
         return Fields(numbers, torch.zeros_like(numbers), torch.zeros(rows, len(shape.categories), dtype=torch.long))
+    if shape.vocabulary is None:
+        values = torch.zeros(rows, shape.length, shape.width or 1)
+        return Seq(mask=torch.ones(rows, shape.length, dtype=torch.bool), values=values)
     tokens = torch.ones(rows, shape.length, dtype=torch.long)
     return Seq(mask=tokens != 0, tokens=tokens)
 

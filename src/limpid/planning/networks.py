@@ -11,7 +11,7 @@ from limpid.core.forms import FIELDS, Shape
 from limpid.core.names import did_you_mean
 from limpid.core.spec import parse
 from limpid.nets import CATALOGUE, DEFAULTS
-from limpid.planning.assemble import check_takes
+from limpid.planning.assemble import check_takes, content_of
 from limpid.planning.plan import Component
 from limpid.planning.start import Starts, refuse_other_net
 
@@ -107,10 +107,10 @@ def plan_nets(
             continue
         if start is not None and given not in (None, start.net.name):
             raise refuse_other_net(start, str(given))
-        usual = _default(name, form, main=n == 0, asked=defaults or {})
+        usual = _default(name, shapes[name], main=n == 0, asked=defaults or {})
         kind_name = given or (usual if start is None else start.net.name)
         kind = CATALOGUE.load(kind_name, where=path)
-        check_takes(kind_name, kind, name, form, where=path)
+        check_takes(kind_name, kind, name, shapes[name], where=path)
         because[f"{path}.name"] = "as asked" if given else _why_default(kind_name, name, form)
         if start is not None:
             because[f"{path}.name"] = f"the net of the start {start.run}"
@@ -134,9 +134,14 @@ def portable(net: Component) -> Component:
     return net.model_copy(update={"start": None, "settings": settings})
 
 
-def _default(name: str, form: str, *, main: bool, asked: Mapping[str, str]) -> str:
-    # Beside a main input the table's columns say little that an ensemble would say better.
-    return asked.get(name) or (DEFAULTS[form] if main or form != FIELDS else "mlp")
+def _default(name: str, shape: Shape, *, main: bool, asked: Mapping[str, str]) -> str:
+    """The net of an input where none is named: its kind of column's, or the one for its form or content."""
+    if name in asked:
+        return asked[name]
+    if shape.form == FIELDS:
+        # Beside a main input the table's columns say little that an ensemble would say better.
+        return DEFAULTS[FIELDS] if main else "mlp"
+    return DEFAULTS.get(content_of(shape), DEFAULTS[shape.form])
 
 
 def _why_default(net: str, name: str, form: str) -> str:

@@ -106,10 +106,16 @@ def plan_training(
     useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_pass)))
     if isinstance(defaults.get("epochs"), int):
         useful = int(defaults["epochs"])
+    if useful == 0 and spec.epochs == AUTO:
+        settle("epochs", 0, reasons.get("epochs", "recommended for this net"))
+        return spec.with_(**chosen), because, 0.0
+    useful = max(1, useful)
     steps, looks = useful * per_pass, _LOOKS
     enough = f"{useful} passes of {per_pass:,} steps are enough for the schedule"
     epochs_because = f"{enough}, early stopping ends it sooner"
     if seconds is not None:
+        if merged.refit is True:
+            seconds /= 2.2  # fitted twice, the second time on more rows
         # Looks at the validation rows cost time of their own: few of them where each is long, never a quarter of all.
         affordable = int(_LOOK_SHARE * seconds / pace.valid_seconds) if pace.valid_seconds > 0 else _LOOKS
         looks = max(1, min(_LOOKS, useful, affordable))
@@ -174,4 +180,5 @@ def _fallbacks(rows: int) -> dict[str, tuple[Any, str]]:
         "ema": (0.99, "averages about the last hundred steps"),
         "clip": (1.0, "keeps single bad batches from throwing the weights off"),
         "patience": (16, "epochs without a better validation score"),
+        "refit": (False, "the rows that stopped and calibrated the network stay unseen by it"),
     }

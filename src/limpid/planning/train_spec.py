@@ -20,10 +20,10 @@ class TrainSpec(Spec):
     A field that says "auto" is decided by the plan; `lr: range` is settled by a range test before the first step.
     """
 
-    epochs: Auto | Count = Field(
+    epochs: Auto | Annotated[int, Field(ge=0)] = Field(
         default=AUTO,
         description="epochs at most, each a pass over the training rows unless epoch_steps says otherwise; schedules "
-        "are stretched over all of them",
+        "are stretched over all of them; 0 for a net whose head is solved for without any step",
     )
     epoch_steps: Count | None = Field(
         default=None,
@@ -82,6 +82,11 @@ class TrainSpec(Spec):
     )
     threads: Auto | Annotated[int, Field(ge=1, le=1024)] = Field(
         default=AUTO, description="processor threads; another number gives other last bits"
+    )
+    refit: Auto | bool = Field(
+        default=AUTO,
+        description="whether the network, once judged on validation rows, is fitted anew on training and validation "
+        "rows together, for as many steps a row; calibration and validation figures stay those of the first",
     )
     unfreeze: Auto | Share = Field(
         default=AUTO,

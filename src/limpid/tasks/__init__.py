@@ -15,5 +15,10 @@ CATALOGUE = Catalogue(
             "limpid.tasks.regression:Regression",
             "how much: one number or several, each with a 90 % interval",
         ),
+        Entry(
+            "forecasting",
+            "limpid.tasks.forecasting:Forecasting",
+            "how series go on: the next values of one or of many, each with a 90 % band",
+        ),
     ],
 )

@@ -103,7 +103,7 @@ class Progress:
             self._best = event
         if self._console.is_terminal:
             return  # the live line shows it
-        every = ceil(self._training.epochs / _PLAIN_LINES) if self._training else 1
+        every = max(1, ceil(self._training.epochs / _PLAIN_LINES)) if self._training else 1
         if event.epoch == 1 or event.epoch % every == 0:
             self._print(self._epoch_line(event))
 

@@ -67,7 +67,7 @@ class Reporter:
             EpochEnded(
                 epoch=self._epoch(position.step),
                 step=position.step,
-                train_loss=position.loss_sum / max(position.row_sum, 1),
+                train_loss=position.loss_sum / position.row_sum if position.row_sum else _MISSING,
                 valid_loss=_MISSING if verdict is None or verdict.loss is None else verdict.loss,
                 metric=_MISSING if verdict is None or verdict.score is None else verdict.score,
                 best=best,

@@ -409,7 +409,7 @@ class _Loop:
     def _finish(self, reason: str) -> Outcome:
         """Judge what was not judged yet, write the final state, and hand over the best weights."""
         position = self.learner.position
-        unjudged = position.step_count > 0
+        unjudged = position.step_count > 0 or self.steps == 0
         if unjudged and self.judge is not None:
             try:
                 verdict = self._validate()
@@ -417,7 +417,7 @@ class _Loop:
                 return self._interrupted()
             if verdict is not None:
                 self.verdict = verdict
-                best = self._keep_if_best(verdict, len(position.scores) + 1)
+                best = self._keep_if_best(verdict, len(position.scores) + (position.step_count > 0))
                 self.reporter.epoch(position, verdict, best, self.optimisers.rate, self._seconds())
         if self.memory.best is None:
             self._keep_last()

@@ -21,7 +21,7 @@ _CHUNK_BYTES = 128 << 20
 _HEAVY_ROWS = 512  # rows at a time where cells are whole files
 _SIZED = 64  # cells whose size is looked at
 _DIGESTED_ROWS = 300_000
-_DIGESTED_BYTES = 2 << 30
+_DIGESTED_BYTES = 512 << 20
 _ROWS_PER_HASH = 1 << 16
 
 
@@ -40,10 +40,14 @@ class Table(ABC):
     Attributes:
         unreadable: row number -> why that row could not be read; its cells are null. Empty unless the table was opened
             leniently, since a row that cannot be read is an error otherwise.
-        target: the column that such data are usually asked for, where the way they are laid out says it: the class
-            folders of pictures. None otherwise.
+        target: the column that such data are usually asked for, where the way they are laid out says it, such as class
+            folders of pictures (several are separated by commas); None otherwise.
+        task: the task that the source itself says is wanted of it, or None.
         places: columns that say where a row came from, which stay beside its answer.
     """
+
+    target: str | None = None
+    task: str | None = None
 
     def __init__(
         self, name: str, columns: Sequence[str], rows: int, repairs: Repairs, notes: Sequence[str] = ()
@@ -54,7 +58,6 @@ class Table(ABC):
         self.repairs = repairs
         self.notes = tuple(notes)
         self.unreadable: dict[int, str] = {}
-        self.target: str | None = None
         self.places: tuple[str, ...] = ()
         self._stand_ins: dict[str, pl.Series] = {}
 

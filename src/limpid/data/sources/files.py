@@ -161,27 +161,27 @@ class FilesTable(Table):
             state.update(repr((member.path, member.size, member.stamp)).encode())
         return state.hexdigest()
 
-    def _edges(self) -> np.ndarray:
-        return np.arange(self.rows + 1, dtype=np.int64)
-
     def _pieces(self, columns: Sequence[str], start: int, stop: int) -> Iterator[pl.DataFrame]:
-        for low in range(start, stop, _AT_ONCE) if self.kind in columns else [start]:
-            high = min(low + _AT_ONCE, stop) if self.kind in columns else stop
-            some = self._members[low:high]
-            series = []
-            for column in columns:
-                if column == "path":
-                    series.append(pl.Series(column, [m.path for m in some], dtype=pl.String))
-                elif column == "label":
-                    assert self._labels is not None
-                    series.append(self._labels[low:high])
-                else:
-                    series.append(self._content(some))
-            yield pl.DataFrame(series)
+        yield from self._chosen(columns, np.arange(start, stop))
 
-    def _content(self, members: Sequence[Member]) -> pl.Series:
+    def _chosen(self, wanted: Sequence[str], rows: np.ndarray) -> Iterator[pl.DataFrame]:
+        size = _AT_ONCE if self.kind in wanted else max(len(rows), 1)
         with ThreadPoolExecutor(_READERS) as pool:
-            cells = list(pool.map(lambda m: self._load(m.path), members))
+            for start in range(0, len(rows), size):
+                places = rows[start : start + size]
+                some = [self._members[row] for row in places.tolist()]
+                series = []
+                for column in wanted:
+                    if column == "path":
+                        series.append(pl.Series(column, [m.path for m in some], dtype=pl.String))
+                    elif column == "label":
+                        assert self._labels is not None
+                        series.append(self._labels[places])
+                    else:
+                        series.append(self._content(list(pool.map(lambda m: self._load(m.path), some))))
+                yield pl.DataFrame(series)
+
+    def _content(self, cells: Sequence[bytes | None]) -> pl.Series:
         if self.kind == "text":
             texts = [None if c is None else as_text(c) for c in cells]
             return pl.Series(self.kind, [t or None for t in texts], dtype=pl.String)

@@ -121,7 +121,8 @@ def _from_numpy(values: np.ndarray, name: str, what: str, repairs: Repairs) -> p
         return pl.Series(name, [_npy(cell) for cell in values], dtype=pl.Binary)
     if values.dtype.kind in _SIMPLE and values.ndim in (2, 3):
         floats = np.ascontiguousarray(values, dtype=np.float64)
-        return pl.Series(name, floats, dtype=pl.Array(pl.Float64, values.shape[1:])).arr.to_list()
+        kind = pl.List(pl.Float64) if values.ndim == 2 else pl.List(pl.List(pl.Float64))
+        return pl.Series(name, floats, dtype=pl.Array(pl.Float64, values.shape[1:])).cast(kind)
     if values.ndim != 1:
         raise DataError(
             f"column {name!r} has {values.ndim} dimensions",

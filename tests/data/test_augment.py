@@ -1,0 +1,50 @@
+"""Whether mirror images may stand for the pictures themselves."""
+
+import numpy as np
+import pytest
+
+from limpid.data.augment import mirror_asymmetry
+
+
+def noise(rows=400, seed=0):
+    return np.random.default_rng(seed).normal(size=(rows, 3, 6, 6))
+
+
+def test_chance_alone_is_no_sign():
+    for rows in (3, 20, 400):
+        values = [mirror_asymmetry(noise(rows, seed)) for seed in range(20)]
+        assert np.mean(values) < 2 / rows
+
+
+def test_a_common_difference_is_its_share_of_the_energy():
+    x = noise()
+    x[..., 0] += 3.0
+    # Per row of pixels: the antisymmetric part has variance 2 a pair and, at the edge, the squared mean 9.
+    expected = 2 * 9 / (2 * 9 + 3 * 2 * 2)
+    assert mirror_asymmetry(x) == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["class", "value", "labels"])
+def test_differences_that_only_classes_have_are_seen(kind):
+    x, y = noise(), np.arange(400) % 2
+    x[y == 0, ..., 0] += 2.0
+    x[y == 1, ..., -1] += 2.0
+    targets = {
+        "class": y,
+        "value": y.astype(np.float32) + np.linspace(0, 0.1, 400),
+        "labels": np.stack([y, 1 - y], axis=1).astype(np.float32),
+    }
+    assert mirror_asymmetry(x) < 0.01
+    assert mirror_asymmetry(x, targets[kind]) > 0.1
+
+
+def test_digits_have_a_direction():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    assert mirror_asymmetry(digits.images[:, None], digits.target) > 0.2
+
+
+def test_single_pixels_and_single_pictures_say_nothing():
+    assert mirror_asymmetry(np.zeros((4, 1, 2, 2), np.uint8), np.arange(4)) == 0.0
+    assert mirror_asymmetry(np.ones((5, 1, 3, 1), np.uint8)) == 0.0
