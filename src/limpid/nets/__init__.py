@@ -57,6 +57,11 @@ CATALOGUE = Catalogue(
         Entry(
             "patchtst", "limpid.nets.patchtst:PatchTST", "for series: a transformer in which each stretch is a token"
         ),
+        Entry(
+            "backbone",
+            "limpid.nets.backbone:Backbone",
+            "for words, pictures and sound: a pretrained model of transformers, by folder or name",
+        ),
     ],
 )
 
