@@ -11,6 +11,7 @@ CATALOGUE = Catalogue(
         Entry("date", "limpid.modalities.date:Date", "a date or time, as cycles (hour, weekday, season) and as a line"),
         Entry("text", "limpid.modalities.text:Text", "words, as hashed words and pieces of words"),
         Entry("series", "limpid.modalities.series:Series", "numbers in the order of time, of one channel or several"),
+        Entry("image", "limpid.modalities.image:Image", "a picture, as pixels of one size"),
         Entry("key", "limpid.modalities.key:Key", "an identifier of the row, which no net reads"),
         Entry("constant", "limpid.modalities.constant:Constant", "the same in every row, which no net reads"),
         Entry("window", "limpid.modalities.window:Window", "a stretch of a series, cut out by a forecast"),
