@@ -40,6 +40,10 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("number", {"scale": "robust"}),
     ("number", {"scale": "quantile", "also_category": True}),
     ("text", {"pieces": False, "max_tokens": 3, "buckets": 50}),
+    ("text", {"unit": "words"}),
+    ("text", {"unit": "words", "min_count": 5, "max_tokens": 3, "buckets": 16}),
+    ("text", {"unit": "characters", "max_tokens": 20}),
+    ("text", {"unit": "bpe", "buckets": 64}),
 ]
 STRANGE: list[pl.Series] = [
     pl.Series(

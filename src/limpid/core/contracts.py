@@ -34,6 +34,7 @@ class Size:
         task: the task's name.
         seconds: time for the training loop alone, or None without a budget.
         flops_per_second: what this machine sustains on large float32 products.
+        net: the net that the user named for the column that is planned, or None for the default one.
     """
 
     rows: int
@@ -41,6 +42,7 @@ class Size:
     task: str
     seconds: float | None = None
     flops_per_second: float = 1e11
+    net: str | None = None
 
 
 class Modality(Protocol):

@@ -9,7 +9,11 @@ CATALOGUE = Catalogue(
         Entry("category", "limpid.modalities.category:Category", "one of several values, each with a code of its own"),
         Entry("labels", "limpid.modalities.labels:Labels", "a set of labels, one yes or no each"),
         Entry("date", "limpid.modalities.date:Date", "a date or time, as cycles (hour, weekday, season) and as a line"),
-        Entry("text", "limpid.modalities.text:Text", "words, as hashed words and pieces of words"),
+        Entry(
+            "text",
+            "limpid.modalities.text:Text",
+            "words: hashed, of a vocabulary, characters or byte pairs",
+        ),
         Entry("key", "limpid.modalities.key:Key", "an identifier of the row, which no net reads"),
         Entry("constant", "limpid.modalities.constant:Constant", "the same in every row, which no net reads"),
     ],
