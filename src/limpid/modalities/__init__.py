@@ -9,7 +9,11 @@ CATALOGUE = Catalogue(
         Entry("category", "limpid.modalities.category:Category", "one of several values, each with a code of its own"),
         Entry("labels", "limpid.modalities.labels:Labels", "a set of labels, one yes or no each"),
         Entry("date", "limpid.modalities.date:Date", "a date or time, as cycles (hour, weekday, season) and as a line"),
-        Entry("text", "limpid.modalities.text:Text", "words, as hashed words and pieces of words"),
+        Entry(
+            "text",
+            "limpid.modalities.text:Text",
+            "words: hashed, of a vocabulary, characters or byte pairs",
+        ),
         Entry("series", "limpid.modalities.series:Series", "numbers in the order of time, of one channel or several"),
         Entry("image", "limpid.modalities.image:Image", "a picture, as pixels of one size"),
         Entry("key", "limpid.modalities.key:Key", "an identifier of the row, which no net reads"),
