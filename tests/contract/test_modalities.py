@@ -31,6 +31,7 @@ TYPICAL: Mapping[str, pl.Series] = {
     "text": pl.Series(
         "x", [" ".join(RNG.choice(["good", "film", "bad", "plot", "très"], 6)) + f" {i}" for i in range(N)]
     ),
+    "series": pl.Series("x", [RNG.normal(size=k).round(3).tolist() for k in RNG.integers(1, 13, N)]),
     "key": pl.Series("x", [f"k{i:05}" for i in range(N)]),
     "constant": pl.Series("x", ["same"] * N),
 }
@@ -40,6 +41,9 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("number", {"scale": "robust"}),
     ("number", {"scale": "quantile", "also_category": True}),
     ("text", {"pieces": False, "max_tokens": 3, "buckets": 50}),
+    ("series", {"standardise": "series"}),
+    ("series", {"standardise": "none", "gaps": "zero", "length": 12, "stride": 1}),
+    ("series", {"stride": 3}),
 ]
 STRANGE: list[pl.Series] = [
     pl.Series(
@@ -54,6 +58,11 @@ STRANGE: list[pl.Series] = [
     pl.Series("x", [b"\xff", b""]),
     pl.Series("x", [timedelta(days=1), None]),
     pl.Series("x", ["red", None], dtype=pl.Categorical),
+    pl.Series("x", [[1.0, None, float("nan")], [float("inf"), -1e308, 1e308], [], [5e-324] * 40, None]),
+    pl.Series("x", [[[1.0, 2.0], [3.0]], [[], None, [4.0, 5.0, 6.0]], [], None]),
+    pl.Series("x", [[[[1.0]]], None]),
+    pl.Series("x", np.arange(12.0).reshape(2, 3, 2)),
+    pl.Series("x", ["1, 2, 3", "[0.5 ? 7e3]", "1|2", "1;2;x", "1 " * 5_000]),
 ]
 
 
@@ -70,6 +79,13 @@ def fitted(name: str, options: dict[str, Any], column: pl.Series) -> tuple[Any, 
 
 
 def check_parts(parts: dict[str, np.ndarray], shape: Any, rows: int) -> None:
+    if isinstance(shape, SeqShape) and shape.vocabulary is None:
+        values, length = parts["values"], parts["length"]
+        assert values.shape == (rows, shape.length, shape.width) and values.dtype == np.float32
+        assert length.shape == (rows,) and length.dtype == np.int32
+        assert (length >= 0).all() and (length <= shape.length).all() and np.isfinite(values).all()
+        assert not values[np.arange(shape.length) >= length[:, None]].any()
+        return
     if isinstance(shape, SeqShape):
         assert parts["tokens"].shape == (rows, shape.length)
         assert shape.vocabulary is not None and parts["tokens"].min(initial=0) >= 0
@@ -151,8 +167,8 @@ def test_a_missing_cell_is_told_apart_from_every_value(name: str, options: dict[
         return
     present = encoder.encode(column, Repairs())
     absent = encoder.encode(pl.Series("x", [None], dtype=pl.String), Repairs())
-    rows = np.concatenate([present[k].astype(np.float64) for k in present], axis=1)
-    empty = np.concatenate([absent[k].astype(np.float64) for k in absent], axis=1)
+    rows = np.concatenate([present[k].astype(np.float64).reshape(N, -1) for k in present], axis=1)
+    empty = np.concatenate([absent[k].astype(np.float64).reshape(1, -1) for k in absent], axis=1)
     assert not (rows == empty).all(axis=1).any()
 
 

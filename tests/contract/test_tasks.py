@@ -57,6 +57,12 @@ CASES = {
     "rank scale": Case("regression", {"t": NUMBER}, "number", {"transform": "quantile"}),
     "quantile heads": Case("regression", {"t": NUMBER}, "number", {"loss": "quantile"}),
     "huber": Case("regression", {"t": NUMBER}, "number", {"loss": "huber"}),
+    "steps to come": Case(
+        "forecasting", {"t": [[v, v + 1, 2 * v, None if v > 10 else v / 2] for v in NUMBER]}, "number", {"horizon": 4}
+    ),
+    "steps on a log scale": Case(
+        "forecasting", {"t": [[v, v * v] for v in NUMBER]}, "number", {"horizon": 2, "transform": "log"}
+    ),
     "three numbers": Case("regression", {"r": NUMBER, "s": -NUMBER, "t": NUMBER**2}, "number", {}),
 }
 
@@ -136,7 +142,7 @@ def test_a_target_is_encoded_row_by_row(ready):
     assert encoded.dtype == (np.int64 if encoded.ndim == 1 else np.float32)
     assert task.usable(encoded).all()
     one = np.concatenate([task.encode(frame[i : i + 1]) for i in range(5)])
-    assert (one == encoded[:5]).all()
+    assert np.array_equal(one, encoded[:5], equal_nan=one.dtype.kind == "f")
 
 
 def test_what_cannot_be_a_target_is_marked_and_counted(ready):
@@ -208,7 +214,10 @@ def test_figures_have_names_and_both_forms_agree(ready):
     counts = np.random.default_rng(0).integers(0, 3, size=(4, ROWS)).astype(float)
     again = np.repeat(np.arange(ROWS), counts[0].astype(int))
     repeated = Prediction(
-        *(None if a is None else a[again] for a in (prediction.values, prediction.lower, prediction.upper))
+        *(
+            None if a is None else a[again]
+            for a in (prediction.values, prediction.lower, prediction.upper, prediction.quantiles)
+        )
     )
     for metric in task.metrics:
         value = metric.compute(encoded, prediction, counts[0])
@@ -242,7 +251,8 @@ def test_the_state_is_json_and_brings_everything_back(ready):
     assert twin.decode(twin.predict(outputs)).equals(task.decode(task.predict(outputs)))
     assert [m.name for m in twin.metrics] == [m.name for m in task.metrics]
     target = torch.from_numpy(encoded)
-    assert torch.equal(twin.prepare_target(target), task.prepare_target(target))
+    prepared = [t.prepare_target(target) for t in (twin, task)]
+    torch.testing.assert_close(*prepared, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize("broken", [None, [], {}, {"a": 1}, "x", 3])

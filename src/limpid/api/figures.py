@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from limpid.api.forecasts import cutting_of, evaluate_forecast
 from limpid.api.model import Model, load
 from limpid.bundle.model import Model as Bundle
 from limpid.core.contracts import Metric, Task
@@ -62,6 +63,9 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
         DataError: the target is missing, or holds a class that the model does not know.
     """
     table = with_files(table, bundle.encoders.files)
+    if cutting_of(bundle) is not None:
+        outputs, target = evaluate_forecast(bundle, table, repairs)
+        return Evaluation(figures(bundle.task, outputs, target, None), len(target), repairs)
     repairs.merge(table.repairs)
     for name in bundle.target:
         if name not in table.columns:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from limpid._version import __version__
+from limpid.api import forecasts
 from limpid.api.card import write_card
 from limpid.api.clock import Clock
 from limpid.api.encode import rows_frame
@@ -25,6 +26,7 @@ from limpid.core.files import replacing
 from limpid.core.run import RunFolder
 from limpid.core.seeds import derive
 from limpid.data.encoded import Encoded
+from limpid.data.windows import Windows
 from limpid.planning.assemble import Assembled
 from limpid.planning.networks import portable
 from limpid.planning.plan import Plan
@@ -81,6 +83,8 @@ def finish(
                 tell(Evaluated(part, baseline.name, {k: v for k, v in values.items() if v is not None}))
         judged = "test" if "test" in held else "valid"
         content = _metrics(prepared, plan, held, outputs, metrics, calibration, outcome, beside, judged)
+        table, answers = draft.parts[judged].table, task.predict(outputs[judged])
+        forecasts.describe(content["details"], table, held[judged], answers, beside, judged)
         tell(Noted("info", content["verdict"]))
     bundle.card = write_card(plan, content, prepared.profile)
     with stage(tell, "save"):
@@ -205,6 +209,8 @@ def _write_frames(
         places = np.searchsorted(source.rows, part.rows)
         truth = source.target[places].rename({c: f"target_{c}" for c in source.target.columns})
         place = pl.DataFrame({"part": [name] * len(part.rows), "row": part.rows})
+        if isinstance(source.table, Windows):
+            place = place.with_columns(pl.Series("window", source.table.names_of_rows(part.rows)))
         frames.append(pl.concat([place, truth, answer], how="horizontal"))
     with replacing(folder.predictions) as file:
         pl.concat(frames, how="vertical_relaxed").write_parquet(file)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from limpid.api.forecasts import cutting_of, forecast_table
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
@@ -50,7 +51,8 @@ class Model:
     @property
     def inputs(self) -> list[str]:
         """Names of the columns that the model reads."""
-        return list(self.bundle.encoders.columns)
+        cutting = cutting_of(self.bundle)
+        return list(self.bundle.encoders.columns) if cutting is None else cutting.layout.needed
 
     def predict(self, data: Any, *, keep: Sequence[str] = ()) -> Any:
         """Answer for each row.
@@ -62,13 +64,16 @@ class Model:
         Returns:
             As many rows as came in, in their order: a frame of the library that the data came in, or a dictionary
             for one row given as a dictionary. Where rows of a text file could not be read, their answers are null
-            and a column `error` says why.
+            and a column `error` says why. A forecasting model gives the next steps of each series that came in.
 
         Raises:
             DataError: a column that the model needs is missing.
             RequestError: a column to keep does not exist.
         """
         self.repairs = Repairs()
+        if cutting_of(self.bundle) is not None:
+            answer = forecast_table(self.bundle, open_table(data), self.repairs, keep)
+            return answer.to_pandas() if _is_pandas(data) else answer
         files = self.bundle.encoders.files
         if isinstance(data, Mapping) and all(_scalar(v) or k in files for k, v in data.items()):
             if not files:
@@ -97,6 +102,26 @@ class Model:
         self.repairs = Repairs()
         table = open_table(data)
         return self.bundle.task.predict(_raw(self.bundle, table, self.repairs)).values
+
+    def predict_quantiles(self, data: Any) -> Any:
+        """All quantiles of a forecast, `q5` to `q95`, beside the median.
+
+        Args:
+            data: as `predict` takes it.
+
+        Raises:
+            RequestError: the model does not forecast.
+        """
+        if cutting_of(self.bundle) is None:
+            raise RequestError(
+                f"a {self.task} model has no quantiles of steps to come",
+                where="predict_quantiles",
+                expected="a forecasting model",
+                fix="use predict",
+            )
+        self.repairs = Repairs()
+        answer = forecast_table(self.bundle, open_table(data), self.repairs, quantiles=True)
+        return answer.to_pandas() if _is_pandas(data) else answer
 
     def evaluate(self, data: Any) -> dict[str, float | None]:
         """The model's figures on rows that have the target.

@@ -1,7 +1,8 @@
 """Where series are cut: rolling origins in each part of the time, the end of what is given, and scales of the past.
 
-A window belongs to the part in which all of its steps to come lie; windows across a border belong to none, so no value
-to come is in two parts. Histories may reach back over a border.
+A window belongs to the part in which its steps to come lie, so no value to come is in two parts: windows across a border
+belong to none, or, where there are few, to the part in which they begin, and the values beyond it are hidden. Histories
+may reach back over a border.
 
 Legend of shapes: S series, G steps of all series, N windows.
 """
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from limpid.data.frequency import Stamps
 from limpid.data.timelines import Book, Floats
-from limpid.data.windows import Cutting
+from limpid.data.windows import Cutting, borders
 
 PARTS = ("train", "valid", "test")
 _SHORT = 0.5  # share of the series that must reach into the last part, or each series is divided by itself
@@ -39,26 +40,27 @@ class Origins:
     short: int
 
 
-def origins(book: Book, cutting: Cutting, part: npt.NDArray[np.int8]) -> Origins:
+def origins(book: Book, cutting: Cutting, part: npt.NDArray[np.int8], hidden: tuple[int, ...] = ()) -> Origins:
     """Every cutoff whose steps to come lie in one part.
 
     Args:
         book: the series.
         cutting: how windows are cut.
         part: (G,) the part of each step.
+        hidden: parts whose windows may reach over their border, what lies beyond being hidden.
     """
-    lengths = np.diff(book.starts)
     codes = book.series
     known = np.arange(len(codes)) - book.starts[codes]  # steps before this one, were it the first to come
-    horizon = cutting.horizon
-    at = np.flatnonzero((known >= cutting.least) & (known + horizon <= lengths[codes]))
-    changes = np.concatenate([[0], np.cumsum(np.diff(part) != 0)])
-    at = at[changes[at] == changes[np.minimum(at + horizon - 1, len(part) - 1)]]
+    at = np.flatnonzero(known >= cutting.least)
+    stop = borders(book, part)
+    whole = stop[at] >= at + cutting.horizon
+    at = at[whole | np.isin(part[at], hidden)]
+    end = np.minimum(at + cutting.horizon, stop[at])
     there = np.concatenate([[0], np.cumsum(np.isfinite(book.values[:, 0]))])
     look_back = np.minimum(known[at], max(1, min(cutting.period, cutting.history)))
-    usable = (there[at + horizon] > there[at]) & (there[at] > there[at - look_back])
+    usable = (there[end] > there[at]) & (there[at] > there[at - look_back])
     kept = at[usable]
-    short = int(len(lengths) - len(np.unique(codes[at])))
+    short = int(len(book.first) - len(np.unique(codes[at])))
     return Origins(codes[kept], known[kept], part[kept], int((~usable).sum()), short)
 
 
@@ -122,8 +124,7 @@ def _border(own: Stamps, stop: int, share: float, horizon: int) -> int:
 
 
 def _moment(book: Book, step: int) -> str:
-    stamp = book.frequency.stamps(np.array([step]))
-    return str(stamp.astype("M8[us]")[0].item())[:16] if book.frequency.dated else str(int(stamp[0]))
+    return book.frequency.written(book.frequency.stamps(np.array([step])))[0]
 
 
 def past_scales(book: Book, period: int, part: npt.NDArray[np.int8] | None) -> Floats:

@@ -78,7 +78,7 @@ class Frequency:
         raise RequestError(
             f"{text[:40]!r} is no frequency",
             where="task.frequency",
-            expected="a number and a unit: s, min, h, d, b (business days, 1 only), w, mo, y; a bare number for a clock",
+            expected="a number and a unit: s, min, h, d, b (business days), w, mo, y; a bare number for a clock",
             fix="for example --set task.frequency=1h",
         )
 
@@ -130,6 +130,15 @@ class Frequency:
         if self.within >= 0:
             return np.asarray(np.minimum(starts + self.within, _starts(months + 1) - SECOND))
         return np.asarray(_starts(months + 1) - DAY)
+
+    def written(self, stamps: Stamps) -> list[str]:
+        """Stamps for people: to the month, the day, the minute or the second, as the step asks for."""
+        if not self.dated:
+            return [str(s) for s in stamps.tolist()]
+        digits = 7 if self.kind == "months" and self.within == 0 else 10 if self.step_days >= 1 else 16
+        if self.kind == "time" and self.size < 60 * SECOND:
+            digits = 19
+        return [str(m.item())[:digits] for m in stamps.astype("M8[us]")]
 
     @property
     def step_days(self) -> float:
@@ -218,7 +227,7 @@ def _by_calendar(stamps: Stamps, gaps: Stamps) -> tuple[Frequency, str, bool] | 
     days = gaps / DAY
     for months, low, high in ((1, 28, 31), (3, 89, 92), (6, 181, 184), (12, 365, 366)):
         share = float(((days >= low) & (days <= high)).mean())
-        if share >= 0.8 and len(np.unique(gaps)) > 1 or (share == 1 and months > 1):
+        if (share >= 0.8 and len(np.unique(gaps)) > 1) or (share == 1 and months > 1):
             frequency = Frequency("months", months).fitted(stamps)
             return frequency, f"{share:.0%} of the neighbours are {frequency} apart", True
     if (days == 1).mean() >= 0.6:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +113,7 @@ def read_stamps(frame: pl.DataFrame, layout: Layout) -> tuple[Stamps, Bools]:
     if layout.clock == "date":
         name = layout.time[0]
         moments, _ = parse_dates(cells[name], str(layout.columns[name].options.get("format", "")) or "iso")
-        return _whole(moments.to_physical().cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        return moments.to_physical().fill_null(0).to_numpy().astype(np.int64), ~moments.is_null().to_numpy()
     numbers = {}
     for name, column in cells.items():
         values, _ = parse_numbers(column, str(layout.columns[name].options.get("decimal", ".")))
@@ -163,13 +163,13 @@ def _from_parts(parts: Mapping[str, Floats]) -> tuple[Stamps, Bools]:
     return seconds * 1_000_000, good
 
 
-def written_stamps(layout: Layout, stamps: Stamps, schema: Mapping[str, Any]) -> list[pl.Series]:
+def written_stamps(layout: Layout, stamps: Stamps, sample: pl.DataFrame) -> list[pl.Series]:
     """The time columns of steps to come, written as the source writes them.
 
     Args:
         layout: which columns they are.
         stamps: (N,) microseconds or counts.
-        schema: of the source: typed dates stay typed.
+        sample: some rows of the source: typed dates stay typed, text keeps its format.
     """
     if layout.clock == "order":
         return [pl.Series(_ORDER, stamps)]
@@ -178,25 +178,28 @@ def written_stamps(layout: Layout, stamps: Stamps, schema: Mapping[str, Any]) ->
     moments = stamps.astype("M8[us]")
     if layout.clock == "date":
         name = layout.time[0]
-        column = pl.Series(name, moments)
-        return [column.cast(pl.Date) if schema.get(name) == pl.Date else _as_written(column, schema, layout)]
+        form = str(layout.columns[name].options.get("format", "")) or "iso"
+        return [_as_written(pl.Series(name, moments), sample[name], form)]
     written = []
     for name in layout.time:
         unit = pl.Series(name, moments).dt
-        word = part_word(name)
-        written.append(getattr(unit, word)().cast(pl.Int64).alias(name))
+        written.append(getattr(unit, part_word(name))().cast(pl.Int64).alias(name))
     return written
 
 
-def _as_written(column: pl.Series, schema: Mapping[str, Any], layout: Layout) -> pl.Series:
-    """Moments as text where the source holds text: to the day where all lie at midnight, to the month in months."""
-    if schema.get(column.name) is None or schema[column.name].is_temporal():
-        return column
-    whole_days = bool((column.dt.time().cast(pl.Time) == pl.time(0, 0, 0)).all()) if len(column) else True
-    form = str(layout.columns[column.name].options.get("format", "")) or "iso"
-    if form.startswith("%") and "%z" not in form:
-        return column.dt.strftime(form)
-    return column.dt.strftime("%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M:%S")
+def _as_written(moments: pl.Series, cells: pl.Series, form: str) -> pl.Series:
+    """Moments in the type and the format of some cells."""
+    if cells.dtype == pl.Date:
+        return moments.cast(pl.Date)
+    if cells.dtype.is_temporal() or form in ("unix_s", "unix_ms", "unix_us"):
+        ticks = {"unix_s": 1_000_000, "unix_ms": 1_000, "unix_us": 1}.get(form)
+        return moments if ticks is None or cells.dtype.is_temporal() else moments.to_physical() // ticks
+    if form == "iso":
+        lengths = cells.drop_nulls().cast(pl.String).str.len_chars()
+        longest = int(lengths.max() or 0)  # type: ignore[arg-type]
+        form = "%Y-%m" if longest <= 7 else "%Y-%m-%d" if longest <= 10 else "%Y-%m-%d %H:%M:%S"
+    text = moments.dt.strftime(form.replace("%z", "+0000"))
+    return text.cast(pl.Int64, strict=False) if cells.dtype.is_integer() else text
 
 
 @dataclass(frozen=True)

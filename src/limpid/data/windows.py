@@ -20,9 +20,9 @@ from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.spec import parse
 from limpid.data.frequency import DAY, Frequency, Stamps
-from limpid.data.timelines import Book, Floats, Layout, read_rows, regularise
 from limpid.data.sources.base import Table, frame_digest
 from limpid.data.stored import Stored
+from limpid.data.timelines import Book, Floats, Layout, read_rows, regularise
 
 WINDOW = "window"
 """Name of the column that holds the windows."""
@@ -121,10 +121,19 @@ class Windows(Table):
         book: the series.
         cutting: how they are cut.
         series, cutoff: (N,) which series, and how many of its steps are known; in rising order.
+        part: (G,) the part of each step, where values to come beyond the border of their window's part are hidden.
     """
 
-    def __init__(self, book: Book, cutting: Cutting, series: Stamps, cutoff: Stamps) -> None:
+    def __init__(
+        self,
+        book: Book,
+        cutting: Cutting,
+        series: Stamps,
+        cutoff: Stamps,
+        part: npt.NDArray[np.int8] | None = None,
+    ) -> None:
         self.book, self.cutting = book, cutting
+        self._stop = None if part is None else borders(book, part)
         self.history, self.horizon = cutting.history, cutting.horizon
         self.series, self.cutoff = series, cutoff
         super().__init__(book.name, [*book.names.columns, WINDOW], len(series), Repairs())
@@ -172,8 +181,10 @@ class Windows(Table):
         return np.concatenate([cells, waves], axis=2)
 
     def targets(self, rows: Stamps) -> Floats:
-        """(N,H) the values to come, NaN where they are missing."""
+        """(N,H) the values to come, NaN where they are missing or of another part."""
         places, inside = self._places(rows, 0, self.horizon)
+        if self._stop is not None:
+            inside &= places < self._stop[places[:, :1]]
         return np.where(inside, self.book.values[np.clip(places, 0, len(self.book.values) - 1), 0], np.nan)
 
     def past(self, rows: Stamps, steps: int) -> Floats:
@@ -195,8 +206,7 @@ class Windows(Table):
     def names_of_rows(self, rows: Stamps) -> list[str]:
         """What each window is called: its series and the last moment that it knows."""
         index = self.index(rows, -1)[:, 0]
-        stamps = self.book.frequency.stamps(index)
-        shown = [str(m.item())[:19] for m in stamps.astype("M8[us]")] if self.book.frequency.dated else map(str, stamps)
+        shown = self.book.frequency.written(self.book.frequency.stamps(index))
         ids = self.book.layout.ids
         series = [" ".join(str(v) for v in row) for row in self.book.names.select(ids).rows()] if ids else [""]
         codes = self.series[rows] if ids else np.zeros(len(rows), dtype=np.int64)
@@ -208,6 +218,13 @@ class Windows(Table):
         steps = self.cutoff[rows][:, None] + np.arange(low, high)
         lengths = np.diff(self.book.starts)[codes][:, None]
         return self.book.starts[codes][:, None] + steps, (steps >= 0) & (steps < lengths)
+
+
+def borders(book: Book, part: npt.NDArray[np.int8]) -> Stamps:
+    """(G,) the first step after each one that is of another part, or of another series."""
+    codes = book.series
+    ends = np.flatnonzero(np.r_[(np.diff(part) != 0) | (np.diff(codes) != 0), True]) + 1
+    return np.asarray(ends[np.searchsorted(ends, np.arange(len(codes)), side="right")])
 
 
 def choose_calendar(frequency: Frequency, steps: int, period: int) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from limpid.layers.heads import linear_head
 
-_TRUST = 3.0  # examples' worth of doubt about how much of a season returns
+_DOUBT = 100.0  # examples' worth of doubt about how much of a season returns at a step
+_ENOUGH = 200  # examples that tell the quantiles of a step by itself
 
 
 class HorizonHead(nn.Module):
@@ -77,13 +78,32 @@ class HorizonHead(nn.Module):
         known = torch.isfinite(relative)
         relative = torch.where(known, relative, 0.0)
         season = self._season(form).double() * known
-        share = (relative * season).sum(dim=0) / (season.square().sum(dim=0) + _TRUST)
-        self.get_buffer("share").copy_(share.clamp(0.0, 1.1))
-        left = torch.where(known, relative - share.clamp(0.0, 1.1) * season, torch.nan)
-        levels = torch.tensor(self.quantiles, dtype=torch.float64)
-        # By step of the horizon, since nanquantile of one large tensor is refused by torch.
-        begin = torch.stack([torch.nanquantile(left[:, h], levels) for h in range(self.horizon)])
-        begin = torch.nan_to_num(begin).flatten().float()
+        share = _share(relative, season)
+        self.get_buffer("share").copy_(share)
+        left = torch.where(known, relative - share * season, torch.nan)
+        begin = _quantiles(left, self.quantiles).flatten().float()
         bias = self.linear.bias
         assert isinstance(bias, Tensor)
         bias.copy_(begin.expand_as(bias))
+
+
+def _share(relative: Tensor, season: Tensor) -> Tensor:
+    """(H,) how much of the season returns, by least squares; steps that few examples show lean on all steps."""
+    product, square = (relative * season).sum(dim=0), season.square().sum(dim=0)
+    typical = square.mean().clamp(min=1e-12)
+    common = product.sum() / square.sum().clamp(min=1e-12)
+    doubt = _DOUBT * typical / max(1, len(season))
+    return ((product + doubt * common) / (square + doubt)).clamp(0.0, 1.1)
+
+
+def _quantiles(left: Tensor, quantiles: Sequence[float]) -> Tensor:
+    """(H,Q) quantiles over the examples (B,H) of each step and, where there are few, of its neighbours."""
+    levels = torch.tensor(quantiles, dtype=left.dtype)
+    count, horizon = left.shape
+    reach = min(horizon // 4, -(-_ENOUGH // max(count, 1)) // 2)
+    found = []
+    for step in range(horizon):
+        near = left[:, max(0, step - reach) : step + reach + 1].flatten()
+        near = near[torch.isfinite(near)]
+        found.append(torch.quantile(near, levels) if len(near) else torch.zeros_like(levels))
+    return torch.stack(found)

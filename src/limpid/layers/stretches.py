@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.core.forms import Seq, SeqShape
-from limpid.layers.precision import working_dtype
+from limpid.layers.sequences import Entry, trim
 
 
 class Stretch(nn.Module):
@@ -35,14 +35,8 @@ class Stretch(nn.Module):
 
     def __init__(self, shape: SeqShape, token_width: int) -> None:
         super().__init__()
-        self.embedding: nn.Parameter | None = None
-        width = shape.width
-        if shape.vocabulary is not None:
-            width = token_width
-            self.embedding = nn.Parameter(torch.empty(shape.vocabulary, width).normal_(0.0, width**-0.5))
-            with torch.no_grad():
-                self.embedding[0].zero_()
-        assert width is not None, "a seq has a vocabulary or a width"
+        width = token_width if shape.width is None else shape.width
+        self.entry = Entry(shape, width)
         self.length, self.ahead = shape.length, shape.ahead
         self.steps = shape.length - shape.ahead
         self.own = 1 if shape.ahead else width
@@ -58,21 +52,10 @@ class Stretch(nn.Module):
 
     def whole(self, form: Seq) -> Tensor:
         """(B,T,D) all values, zero where there is nothing."""
-        mask = form.mask
-        if self.embedding is not None:
-            assert form.tokens is not None, "this net was built for tokens"
-            x = F.embedding(form.tokens.masked_fill(~mask, 0), self.embedding, padding_idx=0)
-            x = x.to(working_dtype(self.embedding))
-        else:
-            assert form.values is not None, "this net was built for vectors"
-            x = form.values
         if self.ahead:  # windows are whole
-            return x
-        if mask.shape[1] > 1 and bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # close up what was taken out
-            order = torch.argsort(~mask, dim=1, stable=True)
-            x, mask = x.gather(1, order.unsqueeze(-1).expand_as(x)), mask.gather(1, order)
-        # Filled and not multiplied: what stands in padding may be anything.
-        x = x.masked_fill(~mask.unsqueeze(-1), 0)[:, : self.length]
+            windows: Tensor = self.entry(form)
+            return windows
+        x: Tensor = self.entry(trim(form))[:, : self.length]
         return F.pad(x, (0, 0, 0, self.length - x.shape[1]))
 
 

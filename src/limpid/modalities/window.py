@@ -65,7 +65,7 @@ class Window:
 
     Spec: ClassVar[type[Spec]] = WindowSpec
     form: str | None = "seq"
-    net: ClassVar[str | None] = "dlinear"
+    net: ClassVar[str | None] = "nhits"
     leads: ClassVar[bool] = True
     of_files: ClassVar[bool] = False
 

@@ -38,10 +38,24 @@ CATALOGUE = Catalogue(
             "limpid.nets.convkernel:ConvKernel",
             "for series: thousands of fixed convolution kernels, and a linear head solved for in closed form",
         ),
+        Entry("tcn", "limpid.nets.tcn:TCN", "for series: dilated causal convolutions in residual blocks"),
+        Entry(
+            "inceptiontime",
+            "limpid.nets.inceptiontime:InceptionTime",
+            "for series: convolutions of several lengths side by side, in an ensemble",
+        ),
         Entry(
             "dlinear",
             "limpid.nets.dlinear:DLinear",
             "for series: the moving average and what is left of it, for the head's linear layer",
+        ),
+        Entry(
+            "nhits",
+            "limpid.nets.nhits:NHiTS",
+            "for series: blocks that look at several rates, each explaining what the ones before left",
+        ),
+        Entry(
+            "patchtst", "limpid.nets.patchtst:PatchTST", "for series: a transformer in which each stretch is a token"
         ),
         Entry(
             "backbone",

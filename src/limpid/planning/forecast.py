@@ -6,7 +6,6 @@ The order is the guarantee here too: what is fitted or decided of the values com
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,9 @@ from limpid.core.spec import AUTO, parse
 from limpid.data.cutoffs import PARTS, Origins, divide_steps, origins, past_scales, thin
 from limpid.data.facts import column_facts
 from limpid.data.frequency import Frequency, find_frequency
-from limpid.data.timelines import Book, Layout, Rows, in_order, read_rows, regularise
 from limpid.data.split import SplitSpec
 from limpid.data.table import Table
+from limpid.data.timelines import Book, Layout, Rows, in_order, read_rows, regularise
 from limpid.data.windows import WINDOW, Cutting, Windows, choose_calendar
 from limpid.planning import seasons
 from limpid.planning.columns import Columns, decide_columns, plan_options
@@ -40,6 +39,7 @@ _FIT_WINDOWS = 4_096
 _MOST_BYTES = 400 << 20  # of encoded training windows
 _MOST_JUDGED = 20_000  # windows of a part that is judged
 _SAMPLE_ROWS = 100_000
+_FEW_WINDOWS = 2_000
 
 Bools = npt.NDArray[np.bool_]
 
@@ -89,10 +89,17 @@ def decide_forecast(
     book = regularise(rows, layout, frequency, train.name, repairs)
     asked, cutting, part = _cut(asked, book, layout, list(tables), split, because)
     found = origins(book, cutting, part)
+    hidden = (found.part == 0).sum() < _FEW_WINDOWS
+    if hidden:
+        found = origins(book, cutting, part, hidden=(0, 1))
+        because["data.borders"] = (
+            "there are few windows, so those that reach over the end of the training or validation steps are kept, and "
+            "the values beyond are hidden from them"
+        )
     repairs.add(train.name, "windows without a value to come, or without one before, were left out", found.empty)
     repairs.add(train.name, "series are too short for a window and were left out", found.short)
     asked = _strides(asked, found, cutting, because)
-    parts = _parts(book, cutting, found, part, asked, because)
+    parts = _parts(book, cutting, found, part if hidden else None, part, asked, because)
     planned, reasons = kind.plan(asked, [columns.facts[name]], ["number"], len(parts["train"].rows))
     because.update({f"task.{field}": reason for field, reason in reasons.items()})
     task = kind.fit(planned, parts["train"].target, None)
@@ -216,7 +223,8 @@ def _frequency(asked: Any, layout: Layout, rows: Rows, because: dict[str, str]) 
     wanted = Frequency.parse(str(asked.frequency))
     if wanted.dated != (layout.clock != "count"):
         raise RequestError(
-            f"steps of {wanted} do not fit {', '.join(layout.time)}, which holds {'moments' if found.dated else 'counts'}",
+            f"steps of {wanted} do not fit {', '.join(layout.time)}, a column of "
+            + ("moments" if found.dated else "counts"),
             where="task.frequency",
             expected="a unit of time such as 1h" if found.dated else "a bare number of counts, such as 1",
             fix=f"for example --set task.frequency={found}",
@@ -299,13 +307,14 @@ def _parts(
     book: Book,
     cutting: Cutting,
     found: Origins,
+    hidden: npt.NDArray[np.int8] | None,
     part: npt.NDArray[np.int8],
     asked: Any,
     because: dict[str, str],
 ) -> dict[str, Part]:
     places = {name: thin(found, code, int(asked.origins if code else asked.stride)) for code, name in enumerate(PARTS)}
     kept = np.sort(np.concatenate(list(places.values())))
-    table = Windows(book, cutting, found.series[kept], found.cutoff[kept])
+    table = Windows(book, cutting, found.series[kept], found.cutoff[kept], hidden)
     scales = past_scales(book, cutting.period, part)
     parts = {}
     for name, own in places.items():

@@ -16,6 +16,7 @@ from limpid.planning.settings import parse_yaml
 from limpid.reporting import figures, result_figures
 from limpid.reporting.compared import Contest, contest
 from limpid.reporting.described import described, target_figures
+from limpid.reporting.forecast_figures import forecast_figures
 from limpid.reporting.network import network_svg
 from limpid.reporting.pages import page
 from limpid.reporting.shown import shown
@@ -69,6 +70,7 @@ def report_html(folder: RunFolder) -> str:
         **target_figures(profile),
         **curve_figures(events),
         **_result_figures(found, details, metrics),
+        **forecast_figures(details),
     }
     target = ", ".join(plain(t, 60) for t in _targets(plan, metrics)) or "a target"
     context = {
@@ -240,7 +242,7 @@ def _settings(plan: Mapping[str, Any]) -> dict[str, Any]:
 
 def _worst(row: Mapping[str, Any]) -> dict[str, str]:
     return {
-        "row": plain(row.get("row"), 20),
+        "row": plain(row.get("window") or row.get("row"), 60),
         "target": _value(row.get("target")),
         "prediction": _value(row.get("prediction")),
         "loss": number(row.get("loss")),

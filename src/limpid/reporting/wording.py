@@ -16,7 +16,7 @@ _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 _HARMFUL_HERE = re.compile(_HARMFUL.pattern[:-1] + "\u2028\u2029]")
 
 LOWER_IS_BETTER = frozenset(
-    "log_loss brier ece rmse mae mse median_absolute_error median_error pinball smape mape wer loss".split()
+    "log_loss brier ece rmse mae mse median_absolute_error median_error pinball smape mape mase quantile_loss wer loss".split()
 )
 
 
@@ -157,6 +157,8 @@ def metric_title(name: str) -> str:
         "rmse": "RMSE",
         "mae": "MAE",
         "r2": "R²",
+        "smape": "sMAPE",
+        "mase": "MASE",
     }
     return titles.get(name, plain(name, 40).replace("_", " "))
 

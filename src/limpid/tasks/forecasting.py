@@ -9,6 +9,7 @@ Legend of shapes: B examples, N windows, M members, D width, H steps ahead, Q qu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -114,6 +115,7 @@ class Forecasting:
     loop: ClassVar[str] = "supervised"
     needs: ClassVar[str] = "vec"
     target_kinds: ClassVar[frozenset[str]] = frozenset({"number", "category", "key", "constant"})
+    refit_below: ClassVar[int] = 20_000  # windows; the latest values say most about the next ones
     further_dropout: ClassVar[float] = 0.0  # which series it is, is known for each window
 
     def __init__(self, spec: ForecastingSpec, name: str, width: float, low: float, high: float) -> None:
@@ -394,5 +396,5 @@ def _arrays(values: Array, horizon: int) -> pl.Series:
 
 def _mean_weights(levels: tuple[float, ...]) -> Floats:
     """Weights by which quantiles add up to the mean: the share of the distribution that is nearest to each."""
-    middles = [(a + b) / 2 for a, b in zip(levels, levels[1:], strict=False)]
+    middles = [(a + b) / 2 for a, b in pairwise(levels)]
     return np.diff([0.0, *middles, 1.0])
