@@ -72,7 +72,9 @@ def test_the_plan_says_what_was_taken_and_why(run, started):
     assert "start" in because["data.columns.age"]
     assert 0 < tree["train"]["depth_decay"] <= 1 and len(because["train.depth_decay"]) > 10
     assert len(because["train.unfreeze"]) > 10
-    notes = [e["text"] for e in map(json.loads, (started.path / "events.jsonl").read_text().splitlines()) if "text" in e]
+    notes = [
+        e["text"] for e in map(json.loads, (started.path / "events.jsonl").read_text().splitlines()) if "text" in e
+    ]
     assert any("weights of tabm on 'fields' come from" in text for text in notes)
     assert any("head" in text and "taken over" in text for text in notes)
 
@@ -196,7 +198,9 @@ def test_what_does_not_fit_is_an_error_in_four_parts(run, later, tmp_path):
     assert "no run and no model" in refused(later, "answer", out, RunError, nowhere).what
     assert "cannot be '3'" in refused(later, "answer", out, RequestError, {"net.start": 3}).what
     assert "'run'" in refused(later, "answer", out, RequestError, {"net.start": {"runs": "x"}}).fix
-    texts = later.drop("age", "job", "income", "since").with_columns(note=pl.col("note") + pl.Series(map(str, range(300))))
+    texts = later.drop("age", "job", "income", "since").with_columns(
+        note=pl.col("note") + pl.Series(map(str, range(300)))
+    )
     words = {"data.columns.note": "text"}
     assert "do not have" in refused(texts, "answer", out, RequestError, {**start, **words}).what
 
@@ -228,7 +232,9 @@ def reviews(rows: int, seed: int) -> pl.DataFrame:
     good = g.random(rows) < 0.5
     words = np.array([["poor plot and dull acting", "a waste of time"], ["great fun", "moving and clever"]], object)
     text = [f"{words[int(v), int(g.integers(2))]} {n}" for n, v in enumerate(good)]
-    return pl.DataFrame({"stars": good + g.normal(0, 1.0, rows), "review": text, "answer": np.where(good, "up", "down")})
+    return pl.DataFrame(
+        {"stars": good + g.normal(0, 1.0, rows), "review": text, "answer": np.where(good, "up", "down")}
+    )
 
 
 def test_nets_of_further_columns_are_started_too_or_alone(tmp_path):

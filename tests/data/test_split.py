@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -220,3 +221,17 @@ def test_impossible_shares_are_refused(asked: dict[str, float]) -> None:
     with pytest.raises(LimpidError) as caught:
         parse(SplitSpec, asked, where="split")
     assert "split" in caught.value.where
+
+
+def test_very_many_rows_are_divided_by_chance(monkeypatch):
+    module = sys.modules["limpid.data.split"]
+    monkeypatch.setattr(module, "_MANY", 50_000)
+    monkeypatch.setattr(module, "_DRAWN", 7_001)
+    parts = split(SplitSpec(how="stratified"), 200_000, 3, target=np.arange(200_000) % 4)
+    assert sorted(np.concatenate([parts.train, parts.valid, parts.test]).tolist()) == list(range(200_000))
+    assert abs(len(parts.test) / 200_000 - 0.15) < 0.005 and abs(len(parts.valid) / 200_000 - 0.15) < 0.005
+    assert np.abs(np.bincount(parts.test % 4) / len(parts.test) - 0.25).max() < 0.01
+    again = split(SplitSpec(how="stratified"), 200_000, 3, target=np.arange(200_000) % 4)
+    assert np.array_equal(parts.test, again.test)
+    other = split(SplitSpec(how="stratified"), 200_000, 4, target=np.arange(200_000) % 4)
+    assert not np.array_equal(parts.test, other.test)

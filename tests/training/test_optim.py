@@ -167,7 +167,11 @@ def test_rates_fall_with_the_depth_of_a_layer(optimiser):
         rules = Optimisers(model, settings(optimiser=optimiser, weight_decay=0.0, depth_decay=decay))
         rules.set_rate(LR)
         for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, 0.1) + torch.eye(*parameter.shape) if parameter.dim() == 2 else torch.ones(len(parameter))
+            parameter.grad = (
+                torch.full_like(parameter, 0.1) + torch.eye(*parameter.shape)
+                if parameter.dim() == 2
+                else torch.ones(len(parameter))
+            )
         rules.step()
     after_plain, after_decayed = dict(plain.named_parameters()), dict(decayed.named_parameters())
     for name, old in before.items():

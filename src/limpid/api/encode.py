@@ -26,6 +26,7 @@ from limpid.planning.encoders import Encoders
 from limpid.planning.parts import Part
 
 _CHUNK = 65_536
+_TARGET_ROWS = 1 << 20
 _VERSION = 1
 _ABOUT = "encoded.json"
 
@@ -70,7 +71,7 @@ def encode_part(
     Raises:
         DataError: no row of the part can be read.
     """
-    target = task.encode(part.target, repairs, rows=part.rows)
+    target = _encoded_target(part, task, repairs)
     if encoders.files:
         arrays, reasons = _from_files(part, encoders, repairs, left_out or LeftOut())
     else:
@@ -81,6 +82,15 @@ def encode_part(
     _leave_out(part, reasons, repairs, left_out or LeftOut())
     kept = np.setdiff1d(np.arange(len(part.rows)), np.array(list(reasons), dtype=np.int64))
     return Encoded(arrays, part.rows[kept], target[kept], None if weight is None else weight[kept])
+
+
+def _encoded_target(part: Part, task: Task, repairs: Repairs) -> np.ndarray:
+    """The encoded target of a part, some rows at a time."""
+    starts = range(0, max(len(part.rows), 1), _TARGET_ROWS)
+    pieces = [
+        task.encode(part.target[s : s + _TARGET_ROWS], repairs, rows=part.rows[s : s + _TARGET_ROWS]) for s in starts
+    ]
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
 def _encoded(
@@ -207,14 +217,16 @@ def _leave_out(part: Part, reasons: dict[int, str], repairs: Repairs, left_out: 
 
 
 def rows_frame(parts: dict[str, Part]) -> pl.DataFrame:
-    """Which source row went to which part, for rows.parquet."""
+    """Which source row went to which part, for rows.parquet; enumerations, since there may be very many rows."""
+    files = pl.Enum(list(dict.fromkeys(part.table.name for part in parts.values())))
+    named = pl.Enum(list(parts))
     return pl.concat(
         [
             pl.DataFrame(
                 {
-                    "file": pl.Series([part.table.name]).cast(pl.Categorical).new_from_index(0, len(part.rows)),
-                    "row": part.rows.astype(np.int64),
-                    "part": pl.Series([name]).cast(pl.Categorical).new_from_index(0, len(part.rows)),
+                    "file": pl.repeat(part.table.name, len(part.rows), dtype=files, eager=True),
+                    "row": part.rows,
+                    "part": pl.repeat(name, len(part.rows), dtype=named, eager=True),
                 }
             )
             for name, part in parts.items()

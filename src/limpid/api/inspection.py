@@ -10,6 +10,7 @@ from limpid.core.events import Listener
 from limpid.core.files import write_text
 
 _PLAN_ROWS = 20_000
+_FEATURE_ROWS = 256
 
 
 class Inspection:
@@ -143,6 +144,7 @@ def plan(
     Raises:
         LimpidError: the request or the data are wrong.
     """
+    from limpid.api.frozen import with_features
     from limpid.api.prepare import encode, finish_plan, prepare
     from limpid.api.request import read_request
 
@@ -167,7 +169,11 @@ def plan(
     tell = listen or silent
     prepared = prepare(request, tell)
     encoded = encode(prepared, tell, None, most=_PLAN_ROWS)
-    made, _ = finish_plan(prepared, encoded["train"], tell)
+    model, _ = prepared.build()
+    if model.frozen:
+        looked = {"train": encoded["train"].take(slice(0, _FEATURE_ROWS))}
+        encoded = with_features(prepared, model, looked, tell, keep=False)
+    made, _ = finish_plan(prepared, encoded["train"], tell, model)
     if out is not None:
         from limpid.planning.plan import write_plan
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from limpid.api.finish import finish
 from limpid.api.forecasts import windows_of
+from limpid.api.frozen import with_features
 from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
@@ -23,6 +24,7 @@ from limpid.core.run import RunFolder, new_name
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded, joined
 from limpid.planning.assemble import Assembled, describe
+from limpid.planning.begin import put_weights
 from limpid.planning.plan import Plan, write_plan
 
 if TYPE_CHECKING:
@@ -190,17 +192,20 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
                     derive(prepared.draft.seed, "baselines"),
                 )
     earlier = folder.plan.read_bytes() if folder.plan.is_file() else None
-    with stage(tell, "plan"):
-        plan, expected = finish_plan(prepared, train_part, tell)
-        write_plan(plan, folder.plan)
-    if request.clock.budget is None:
-        tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
-    model = prepare_model(prepared, train_part)
-    for note in prepared.begin(model):
+    model, notes = prepared.build()
+    for note in notes:
         tell(Noted("info", note))
     folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
     if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
         folder.write(folder.seen, looks)
+    encoded = with_features(prepared, model, encoded, tell)
+    train_part, valid_part = encoded["train"], encoded["valid"]
+    with stage(tell, "plan"):
+        plan, expected = finish_plan(prepared, train_part, tell, model)
+        write_plan(plan, folder.plan)
+    if request.clock.budget is None:
+        tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
+    prepare_model(prepared, train_part, model)
     left = (
         None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
     )
@@ -228,6 +233,7 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
         raise
     if outcome.stopped == "interrupted":
         raise KeyboardInterrupt
+    model.fold()
     plan = _settled(plan, outcome)
     write_plan(plan, folder.plan)
     final = model = model.cpu()
@@ -265,7 +271,8 @@ def refit(
     from limpid.training.supervised import fit
 
     both = joined(train_part, valid_part)
-    model = prepare_model(prepared, both)
+    model, _ = prepared.build()
+    prepare_model(prepared, both, model)
     if not outcome.best_step:
         return model.eval()
     spec = plan.train
@@ -294,22 +301,21 @@ def refit(
     )
     if again.stopped == "interrupted":
         raise KeyboardInterrupt
+    model.fold()
     return model.cpu()
 
 
-def prepare_model(prepared: Prepared, train_part: Encoded) -> Assembled:
-    """The network with its first weights, having looked once at training examples."""
+def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:
+    """Have the network look once at training examples; what it starts from has the last word."""
     import torch
 
-    model = prepared.build()
     part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
     weight = None if part.weight is None else torch.from_numpy(np.array(part.weight))
     torch.manual_seed(derive(prepared.draft.seed, "prepare"))
-    model.prepare(batch, target, weight)
-    return model
+    model.prepare(batch, target, weight, then=lambda: put_weights(model, prepared.starts, prepared.draft.task))
 
 
 def _columns(prepared: Prepared) -> dict[str, tuple[str, ...]]:

@@ -68,6 +68,7 @@ class Prepared:
     because: Reasons
     evaluate: EvaluateSpec
     starts: Starts = field(default_factory=Starts)
+    frozen: list[str] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
 
     @property
@@ -82,12 +83,15 @@ class Prepared:
 
     def augmentation(self) -> Augmentation:
         """What changes training examples."""
-        return augmentation(self.draft.encoders, self.shapes, derive(self.draft.seed, "augmentation"))
+        return augmentation(self.draft.encoders, self.shapes, derive(self.draft.seed, "augmentation"), self.frozen)
 
-    def build(self) -> Assembled:
-        """The network with its first weights, which follow from the seed alone."""
+    def build(self) -> tuple[Assembled, list[str]]:
+        """The network with its first weights, which follow from the seed and what it starts from; says what was taken.
+
+        Inputs whose nets stay as they are, are noted.
+        """
         names = list(self.nets)
-        return build(
+        model = build(
             self.nets[names[0]],
             {n: self.nets[n] for n in names[1:]},
             self.shapes,
@@ -96,10 +100,8 @@ class Prepared:
             seed=derive(self.draft.seed, "weights"),
             module=self.request.module,
         )
-
-    def begin(self, model: Assembled) -> list[str]:
-        """Put the weights of the models that the run starts from into its network; says what was taken."""
-        return put_weights(model, self.starts, self.draft.task)
+        self.frozen = model.frozen
+        return model, put_weights(model, self.starts, self.draft.task)
 
 
 def prepare(request: Request, tell: Listener) -> Prepared:
@@ -229,8 +231,14 @@ def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int
     return encoded
 
 
-def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Plan, float]:
+def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assembled) -> tuple[Plan, float]:
     """Measure the machine's pace with this network and fill in the training.
+
+    Args:
+        prepared: all but the training.
+        train: encoded training rows.
+        tell: hears of decisions.
+        model: the network with its first weights; it is left as it is.
 
     Returns:
         the plan, and the expected seconds of the training loop.
@@ -242,15 +250,11 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener) -> tuple[Pla
     if request.clock.budget is not None:
         seconds = max(0.5, (request.clock.left or 0.0) - reserve(request.clock.budget, rows))
     pace = Pace({"fp32": 1.0}, 0.0, 1)
-    model, layers = None, 0
-    if prepared.starts:
-        model = prepared.build()
-        prepared.begin(model)
-        layers = len(model.depths())
+    layers = len(model.depths())
     if prepared.advice.get("epochs") == 0 and asked.epochs == AUTO:
         pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
     elif asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
-        pace = _pace(prepared, asked, train, request.device, model or prepared.build(), layers)
+        pace = _pace(prepared, asked, train, request.device, model, layers)
     spec, reasons, expected = plan_training(
         asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds, layers=layers
     )

@@ -86,7 +86,16 @@ class Modality(Protocol):
 
 
 class Net(Protocol):
-    """An architecture: an nn.Module from one form to a vec."""
+    """An architecture: an nn.Module from one form to a vec, or from one of several ("seq or grid").
+
+    A net that brings weights of its own may have more. `needs(settings)`: kind of column -> options with which that
+    column gives what the weights were trained with. `portable(settings)`: the settings as a bundle holds them.
+    `pretrained`: names of parameters that come with values. `depths()`: names of parameters by depth, those nearest to
+    the output first. `still`: names of parameters and buffers that never change. `fold()`: called once after training.
+    `frozen`: whether all of it but a `top` stays as it is; then
+    `bottom(form)` gives (B,D) features, computed once, `prepare_top(features)` looks at those of training examples,
+    and calling the net is `top(bottom(form))`.
+    """
 
     Spec: ClassVar[type[Spec]]
     takes: ClassVar[str]
@@ -149,7 +158,11 @@ class Metric:
 
 
 class Task(Protocol):
-    """What is wanted of the target: how it is encoded, the head, the loss per example, the answer and the metrics."""
+    """What is wanted of the target: how it is encoded, the head, the loss per example, the answer and the metrics.
+
+    A method `answers_like(other)` is optional: whether another task's raw outputs stand for the same, so that a run
+    that starts from that model keeps its head.
+    """
 
     Spec: ClassVar[type[Spec]]
     name: ClassVar[str]

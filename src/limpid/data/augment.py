@@ -1,10 +1,101 @@
-"""Are mirror images of the training pictures still pictures of the same class?"""
+"""How are pictures changed in training, and are their mirror images still pictures of the same class?"""
 
 from __future__ import annotations
 
+from typing import Annotated, Any, Literal
+
 import numpy as np
+from pydantic import Field
+
+from limpid.core.contracts import Reasons
+from limpid.core.spec import AUTO, Auto, Spec
+
+ALIKE = 0.02
+"""The asymmetry up to which mirror images stand for the pictures themselves; chance gives less from 200 pictures on."""
 
 _GROUPS = 32
+_SHIFT = 0.0625
+_LARGE_SIDE = 64
+_KEPT_AREA = 0.5
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class GridAugmentSpec(Spec):
+    """How training pictures are changed, each pass anew."""
+
+    flip: Auto | Literal["none", "horizontal"] = Field(
+        default=AUTO, description="mirror images of one half of the pictures, and of the other half in the next pass"
+    )
+    translate: Auto | Annotated[float, Field(ge=0)] = Field(
+        default=AUTO,
+        description="shift in each direction at most: a share of the side below 1, pixels from 1 on; the edge is "
+        "filled by reflection",
+    )
+    crop: Auto | Annotated[float, Field(gt=0, le=1)] = Field(
+        default=AUTO, description="share of a picture's area that a random crop keeps at least; 1 for no crops"
+    )
+    rotate: Annotated[float, Field(ge=0, le=180)] = Field(
+        default=0.0, description="angle in degrees at most, in both directions"
+    )
+    brightness: Share = Field(default=0.0, description="change of brightness at most, as a share")
+    contrast: Share = Field(default=0.0, description="change of contrast at most, as a share")
+    saturation: Share = Field(default=0.0, description="change of saturation at most, as a share; colours alone")
+    cutout: Share = Field(
+        default=0.0, description="side of a square that is hidden, as a share of the shorter side; 0 for none"
+    )
+    policy: Literal["none", "trivial"] = Field(
+        default="none",
+        description="trivial: one change of any strength for each picture, drawn from fourteen (TrivialAugment)",
+    )
+
+
+def plan_augment(
+    spec: GridAugmentSpec, *, channels: int, height: int, width: int, asymmetry: float | None
+) -> tuple[GridAugmentSpec, Reasons]:
+    """Decide every `auto` of the spec.
+
+    Args:
+        spec: with autos.
+        channels, height, width: of a picture as it is stored.
+        asymmetry: what `mirror_asymmetry` says of training pictures, None where nobody looked.
+
+    Returns:
+        the complete spec, and a reason for each auto.
+
+    Example:
+        >>> plan_augment(GridAugmentSpec(), channels=1, height=28, width=28, asymmetry=0.3)[0].flip
+        'none'
+    """
+    settled: dict[str, Any] = {}
+    because: Reasons = {}
+    if spec.flip == AUTO:
+        if channels < 3:
+            settled["flip"] = "none"
+            because["flip"] = "pictures without colours may be letters, digits or spectrograms, which have a direction"
+        elif asymmetry is None or asymmetry >= ALIKE:
+            settled["flip"] = "none"
+            because["flip"] = (
+                "nobody looked whether mirror images are alike"
+                if asymmetry is None
+                else f"{asymmetry:.0%} of what tells a picture from its mirror image is common to all pictures"
+            )
+        else:
+            settled["flip"] = "horizontal"
+            because["flip"] = (
+                f"pictures and their mirror images are alike: {asymmetry:.1%} of the difference is common to all"
+            )
+    if spec.translate == AUTO:
+        settled["translate"] = _SHIFT
+        because["translate"] = "a sixteenth of the side, as in the fastest recipes for CIFAR-10: 2 of 32 pixels"
+    if spec.crop == AUTO:
+        large = min(height, width) >= _LARGE_SIDE
+        settled["crop"] = _KEPT_AREA if large else 1.0
+        because["crop"] = (
+            f"what is shown varies in size; pictures below {_LARGE_SIDE} pixels lose too much: "
+            f"{height} by {width} pixels here"
+        )
+    return spec.with_(**settled), because
 
 
 def mirror_asymmetry(pixels: np.ndarray, target: np.ndarray | None = None) -> float:

@@ -20,6 +20,8 @@ from limpid.core.spec import Auto, Spec
 _TRAIN, _VALID, _TEST = 0, 1, 2
 _PARTS = ("training", "validation", "test")
 _BINS = 10
+_MANY = 5_000_000
+_DRAWN = 1 << 20
 
 
 class SplitSpec(Spec):
@@ -150,6 +152,8 @@ def split(
     if spec.how == "time":
         assert time is not None, "a split by time needs the time of each row"
         part = _by_time(spec, time, together, notes)
+    elif rows > _MANY and together is None and spec.how in ("random", "stratified"):
+        part = _by_chance(spec, rows, seed)
     else:
         units = _units(rows, group if spec.how == "group" else None, together, notes)
         strata = np.zeros(rows, dtype=np.int64)
@@ -253,6 +257,21 @@ def _units(rows: int, group: pl.Series | None, together: np.ndarray | None, note
 def _alone(codes: np.ndarray, alone: np.ndarray) -> np.ndarray:
     start = int(codes.max(initial=0)) + 1
     return np.where(alone, start + np.arange(len(codes)), codes)
+
+
+def _by_chance(spec: SplitSpec, rows: int, seed: int) -> np.ndarray:
+    """The part of each of very many rows that all stand alone, drawn by itself, in little memory.
+
+    The shares of parts, and of each class in them, are met to within chance, which is below a thousandth here.
+    """
+    part = np.zeros(rows, dtype=np.int8)
+    random = generator(seed, "split by chance")
+    for start in range(0, rows, _DRAWN):
+        u = random.random(min(_DRAWN, rows - start))
+        some = part[start : start + len(u)]
+        some[u < spec.test + spec.valid] = _VALID
+        some[u < spec.test] = _TEST
+    return part
 
 
 def _by_units(spec: SplitSpec, units: np.ndarray, strata: np.ndarray, seed: int, notes: list[str]) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""What is the network to be compared with? Three models of scikit-learn on the same encoded rows, judged alike.
+"""What is the network to be compared with? Simple models of the same encoded rows, judged alike.
 
     trivial   the class shares, or the mean (the median where absolute errors count)
     linear    logistic regression, or ridge
-    boosted   histogram gradient boosting, at its defaults
+    boosted   histogram gradient boosting, at its defaults, where there are columns of a table or tokens
+    nearest   the answer of the nearest training series, where there are series
 
 Their answers are calibrated on the validation rows like the network's. They are never a part of the model.
 Without a time limit the size of the work follows from the data alone; under one, short trials measure what a fit
@@ -26,6 +27,7 @@ from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded
 from limpid.evaluation.features import BoostedFeatures, LinearFeatures, boostable
 from limpid.evaluation.grid_features import grid_inputs
+from limpid.evaluation.series_features import nearest, series_inputs
 
 Array = npt.NDArray[Any]
 Answer = Callable[[Encoded], Array]
@@ -52,7 +54,7 @@ class Baseline:
     """One of them.
 
     Args:
-        name: trivial, linear or boosted.
+        name: trivial, linear, boosted or nearest.
         metrics: part -> figure -> value, None where a figure is not defined; empty where the baseline failed.
         seconds: wall time of fitting and answering.
         note: what a reader should know: a sample, fewer iterations, a warning, why it failed.
@@ -137,7 +139,7 @@ def run(
         seed: of samples and of the booster.
 
     Returns:
-        trivial, linear, boosted; one that fails, or does not fit into the time, has no metrics and says why.
+        trivial, linear, boosted, nearest, those that suit the inputs; one that fails, or does not fit into the time, has no metrics and says why.
     """
     assert train.target is not None and valid.target is not None, "baselines need targets"
     started = time.monotonic()
@@ -147,7 +149,12 @@ def run(
     )
     parts = {"valid": valid} | ({"test": test} if test is not None else {})
     found = []
-    for name, fit in (("trivial", _trivial), ("linear", _linear), ("boosted", _boosted)):
+    several: list[tuple[str, Callable[[_Work, list[str]], Answer]]] = [
+        ("trivial", _trivial), ("linear", _linear), ("boosted", _boosted)
+    ]  # fmt: skip
+    if series_inputs(train):
+        several.insert(2, ("nearest", _nearest))
+    for name, fit in several:
         if name != "trivial" and seconds is not None and seconds < _SHORTEST:
             found.append(Baseline(name, {}, 0.0, f"left out: {seconds:.1f} s do not suffice for it"))
         else:
@@ -199,7 +206,7 @@ def _warned(caught: list[warnings.WarningMessage]) -> list[str]:
     return list(said.values())
 
 
-# -- the three ------------------------------------------------------------------------------------------------------
+# -- each of them ---------------------------------------------------------------------------------------------------
 
 
 def _trivial(work: _Work, notes: list[str]) -> Answer:
@@ -252,6 +259,11 @@ def _linear(work: _Work, notes: list[str]) -> Answer:
         rows = _affordable(rows, cost, limit)
     _say_sample(notes, rows, len(work.target))
     return fit(work.sample(rows, "linear"), steps, limit, notes)
+
+
+def _nearest(work: _Work, notes: list[str]) -> Answer:
+    labels = work.classes is None and work.task.name == "classification"
+    return nearest(work.train, work.target, work.classes, labels, work.seed, notes)
 
 
 def _active_columns(work: _Work) -> int:

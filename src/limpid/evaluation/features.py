@@ -14,6 +14,7 @@ import numpy.typing as npt
 from limpid.core.forms import FieldsShape
 from limpid.data.encoded import Encoded
 from limpid.evaluation.grid_features import SmallGrey, grid_inputs
+from limpid.evaluation.series_features import SeriesFeatures
 
 Array = npt.NDArray[Any]
 
@@ -28,7 +29,7 @@ def boostable(part: Encoded) -> bool:
 
 
 class LinearFeatures:
-    """Standardised numbers, flags of missing ones, one-hot categories, and tokens weighted by rarity.
+    """Standardised numbers, flags of missing ones, one-hot categories, tokens weighted by rarity, values of series.
 
     Args:
         part: training rows.
@@ -45,6 +46,7 @@ class LinearFeatures:
             self._mean = np.where(present, numbers, 0.0).sum(axis=0) / count
             self._std = np.sqrt(np.where(present, (numbers - self._mean) ** 2, 0.0).sum(axis=0) / count)
             self._std[self._std < 1e-9] = 1.0
+        self._series = SeriesFeatures(part, rows)
         self._rarity: dict[str, Array] = {}
         for name in _token_inputs(part):
             tokens = np.asarray(part.arrays[name][rows], dtype=np.int64)
@@ -70,6 +72,7 @@ class LinearFeatures:
                 for place, size in enumerate(self._shape.cardinalities)
             ]
         blocks += [self._bag(part, name, rows) for name in self._rarity]
+        blocks.append(self._series.matrix(part, rows))
         blocks += [small(part.arrays[name], rows) for name, small in self._grids.items()]
         if any(sparse.issparse(b) for b in blocks):
             return sparse.hstack([sparse.csr_matrix(b) for b in blocks], format="csr")

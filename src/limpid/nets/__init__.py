@@ -38,6 +38,12 @@ CATALOGUE = Catalogue(
             "limpid.nets.convkernel:ConvKernel",
             "for series: thousands of fixed convolution kernels, and a linear head solved for in closed form",
         ),
+        Entry("tcn", "limpid.nets.tcn:TCN", "for series: dilated causal convolutions in residual blocks"),
+        Entry(
+            "inceptiontime",
+            "limpid.nets.inceptiontime:InceptionTime",
+            "for series: convolutions of several lengths side by side, in an ensemble",
+        ),
         Entry(
             "dlinear",
             "limpid.nets.dlinear:DLinear",
@@ -50,6 +56,11 @@ CATALOGUE = Catalogue(
         ),
         Entry(
             "patchtst", "limpid.nets.patchtst:PatchTST", "for series: a transformer in which each stretch is a token"
+        ),
+        Entry(
+            "backbone",
+            "limpid.nets.backbone:Backbone",
+            "for words, pictures and sound: a pretrained model of transformers, by folder or name",
         ),
     ],
 )

@@ -22,6 +22,7 @@ from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
 from limpid.layers.kernels import KERNELS, KernelFeatures, operations
+from limpid.layers.sequences import trim
 
 _FEATURES = (9996, 4956, 2520, 1260, 504)
 _ROWS = 2_048  # examples behind a closed form: its time grows with their third power
@@ -142,6 +143,7 @@ class ConvKernel(nn.Module):
 
     def prepare(self, form: Seq, target: Tensor) -> None:
         """Find the kernels' biases, and the mean and deviation of each feature."""
+        form = trim(form)
         assert form.values is not None, "this net reads vectors"
         self.kernels.prepare(form.values, form.mask)
         index = torch.linspace(0, len(form.values) - 1, min(len(form.values), _LOOKED_AT)).long()
@@ -153,6 +155,7 @@ class ConvKernel(nn.Module):
 
     def forward(self, form: Seq) -> Tensor:
         """(B,F)."""
+        form = trim(form)
         assert form.values is not None, "this net reads vectors"
         x: Tensor = self.dropout((self.kernels(form.values, form.mask) - self.mean) * self.scale)
         return x

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Grid, GridShape
 from limpid.core.spec import AUTO, Auto, Spec
-from limpid.data.augment import mirror_asymmetry
+from limpid.data.augment import ALIKE, mirror_asymmetry
 from limpid.layers.activations import Activation, activation
 from limpid.layers.dropout import Dropout
 from limpid.layers.grids import (
@@ -48,7 +48,6 @@ _WIDTHS = (
 )
 _MOST_PLACES = 40
 _STRIDES = (1, 2, 4, 8, 16)
-_ALIKE = 0.02
 _LOOK_ROWS = 4_096
 _STATISTICS_MOMENTUM = 0.4
 
@@ -191,7 +190,7 @@ class ResNet(nn.Module):
         self.stem.prepare(pixels)
         if self.spec.test_mirror == "look":
             shown = mirror_asymmetry(pixels.cpu().numpy(), target[: len(pixels)].cpu().numpy())
-            self.mirrors.fill_(pixels.shape[1] >= 3 and shown < _ALIKE)
+            self.mirrors.fill_(pixels.shape[1] >= 3 and shown < ALIKE)
 
     def forward(self, form: Grid) -> Tensor:
         """(B,D)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -18,6 +18,8 @@ from limpid.nets import CATALOGUE
 from limpid.planning.external import External
 from limpid.planning.plan import Component
 
+FEATURES = "features"
+"""The part of an input that stands in for its form where a frozen net's features were computed once."""
 _FLOPS_AT_ONCE = 4e10  # a few hundred pictures through a small convolutional net
 
 
@@ -96,14 +98,27 @@ class Assembled(nn.Module):
             self.fuse = Fuse(others, width, dropout)
         self.head = task.head(width, self.members)
         self.classifies = task.name == "classification"
-        self.began: set[str] = set()  # parameters whose first values come from a trained model
+        # Parameters whose first values come from a trained model.
+        own = ((f"nets.input_{n}.", getattr(net, "pretrained", ())) for n, net in enumerate(nets.values()))
+        self.began: set[str] = {prefix + name for prefix, names in own for name in names}
+
+        own = ((f"nets.input_{n}.", getattr(net, "still", ())) for n, net in enumerate(nets.values()))
+        # Parameters and buffers that training never changes, so that they are neither averaged nor saved in between.
+        self.still: frozenset[str] = frozenset(prefix + name for prefix, names in own for name in names)
+
+    @property
+    def frozen(self) -> list[str]:
+        """Inputs whose features never change, so that they can be computed once."""
+        each = zip(self.inputs, self.nets.values(), strict=True)
+        return [name for name, net in each if getattr(net, "frozen", False)]
 
     def depths(self) -> list[list[str]]:
         """Names of the parameters that have a past, by depth from the head down; all others learn like the head."""
         found: list[list[str]] = []
+        past = {name for name, p in self.named_parameters() if p.requires_grad} & self.began
         for place, net in enumerate(self.nets.values()):
             prefix = f"nets.input_{place}."
-            known = [[prefix + name for name in names if prefix + name in self.began] for names in depths(net)]
+            known = [[prefix + name for name in names if prefix + name in past] for names in depths(net)]
             for depth, names in enumerate(names for names in known if names):
                 found += [[]] if depth == len(found) else []
                 found[depth] += names
@@ -128,11 +143,9 @@ class Assembled(nn.Module):
         """(B,D) or (B,M,D): what the head reads."""
         vectors = []
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
-            form = self.form(name, batch)
-            vector: Tensor = net(form)
-            if form.present is not None:
-                present = form.present.to(vector.dtype)
-                vector = vector * present.view(-1, *([1] * (vector.dim() - 1)))
+            vector, present = self._vector(name, cast(Any, net), batch)
+            if present is not None:
+                vector = vector * present.to(vector.dtype).view(-1, *([1] * (vector.dim() - 1)))
             if self.members is not None and vector.dim() == 2:
                 vector = vector.unsqueeze(1)
             vectors.append(vector)
@@ -140,6 +153,27 @@ class Assembled(nn.Module):
             return vectors[0]
         fused: Tensor = self.fuse(vectors[0], vectors[1:])
         return fused
+
+    def _vector(self, name: str, net: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """What a net gives, from its form or from features of it that were computed before; and who is present."""
+        if (ready := batch.get(f"{name}.{FEATURES}")) is not None:
+            return net.top(ready), batch.get(f"{name}.present")
+        form = self.form(name, batch)
+        return net(form), form.present
+
+    @torch.no_grad()
+    def bottom(self, name: str, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The features of a frozen net, which stand in for its input: `features` (B,D) float32, and `present`."""
+        form = self.form(name, batch)
+        net: Any = self.nets[f"input_{self.inputs.index(name)}"]
+        parts = {FEATURES: net.bottom(form).float()}
+        return parts if form.present is None else {**parts, "present": form.present.to(torch.uint8)}
+
+    def fold(self) -> None:
+        """Have nets that hold the same thing in two places, such as adapters, hold it in one."""
+        for net in self.nets.values():
+            if (fold := getattr(net, "fold", None)) is not None:
+                fold()
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(B,K) or (B,M,K) raw outputs."""
@@ -151,18 +185,30 @@ class Assembled(nn.Module):
         return outputs
 
     @torch.no_grad()
-    def prepare(self, batch: Mapping[str, Tensor], target: Tensor, weight: Tensor | None = None) -> None:
+    def prepare(
+        self,
+        batch: Mapping[str, Tensor],
+        target: Tensor,
+        weight: Tensor | None = None,
+        *,
+        then: Callable[[], object] = lambda: None,
+    ) -> None:
         """Let each net look once at training examples, before the first step; solve for the head where it is asked for.
 
         Args:
             batch: training examples.
             target: theirs, as the loss wants it.
             weight: (B,) their weights, or None.
+            then: called when all have looked, before a head is solved for.
         """
         for name, net in zip(self.inputs, self.nets.values(), strict=True):
-            cast(Net, net).prepare(self.form(name, batch), target)
+            if (ready := batch.get(f"{name}.{FEATURES}")) is not None:
+                cast(Any, net).prepare_top(ready)
+            else:
+                cast(Net, net).prepare(self.form(name, batch), target)
         if getattr(self.head, "reads_input", False):
             cast(Net, self.head).prepare(self.form(self.inputs[0], batch), target)
+        then()
         self._solve(batch, target, weight)
 
     def _solve(self, batch: Mapping[str, Tensor], target: Tensor, weight: Tensor | None) -> None:
@@ -270,7 +316,8 @@ def content_of(shape: Shape) -> str:
 
 
 def _reads(kind: Any, shape: Shape) -> bool:
-    return bool(kind.takes == shape.form and content_of(shape) in getattr(kind, "reads", {content_of(shape)}))
+    fits = shape.form in kind.takes.split(" or ")
+    return bool(fits and content_of(shape) in getattr(kind, "reads", {content_of(shape)}))
 
 
 def _article(form: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -52,20 +52,23 @@ class Augmentation:
         return result
 
 
-def augmentation(encoders: Encoders, shapes: Mapping[str, Shape], seed: int) -> Augmentation:
+def augmentation(
+    encoders: Encoders, shapes: Mapping[str, Shape], seed: int, without: Collection[str] = ()
+) -> Augmentation:
     """The augmentation that a model's encoders were planned with.
 
     Args:
         encoders: fitted.
         shapes: input name -> shape.
         seed: of the run's augmentation.
+        without: inputs that are not changed, since their features are computed once.
     """
     found: dict[str, Any] = {}
     for column, spec in encoders.columns.items():
         modality = encoders.modality(column)
         target = getattr(modality, "augmenter", None)
         options = getattr(modality, "augment", None)
-        if target is None or options is None:
+        if target is None or options is None or input_of(column) in without:
             continue
         module, _, name = target.partition(":")
         made = getattr(import_module(module), name)(options, shapes[input_of(column)])

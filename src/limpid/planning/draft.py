@@ -158,6 +158,7 @@ def decide_data(
         for name, table in tables.items()
     }
     split_spec, parts = divide(whole, specs, columns.facts, split_spec, task_name, targets, seed, because)
+    del whole
     if data.duplicates == "drop":
         parts["train"] = without_copies(parts["train"], specs, repairs)
     for part in parts.values():

@@ -128,8 +128,10 @@ def plan_nets(
 
 
 def portable(net: Component) -> Component:
-    """A net as a bundle holds it: what it started from is left out."""
-    return net.model_copy(update={"start": None})
+    """A net as a bundle holds it: what it started from is left out, and what only this machine has."""
+    own = None if net.name == "external" else getattr(CATALOGUE.load(net.name, where="net"), "portable", None)
+    settings = net.settings if own is None else own(net.settings)
+    return net.model_copy(update={"start": None, "settings": settings})
 
 
 def _default(name: str, shape: Shape, *, main: bool, asked: Mapping[str, str]) -> str:

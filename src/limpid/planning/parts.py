@@ -24,6 +24,7 @@ CELLS = 64
 FIT_CELLS = 2_000
 """Whole files that encoders are fitted on, at most."""
 _MEASURED_ROWS = 1_000
+_TARGET_ROWS = 1 << 20
 _LOOK_BYTES = 256 << 20
 _GROUPED_DUPLICATES = 0.3
 _COMPARED_CELLS = 20_000_000
@@ -121,14 +122,21 @@ def with_target(
             expected="the same columns as in the training data",
             fix=did_you_mean(absent[0], table.columns),
         )
-    frame = table.read(list(targets) + ([weight] if weight else []))
-    cleaned = frame.select([target_values(frame[n], specs[n], task, table.name, repairs) for n in targets])
-    has = np.ones(frame.height, dtype=bool)
-    for name in targets:
-        has &= cleaned[name].is_not_null().to_numpy()
+    chunks: list[pl.DataFrame] = []
+    masks: list[np.ndarray] = []
+    first = 0
+    for frame in table.chunks(list(targets), _TARGET_ROWS):
+        cleaned = frame.select([target_values(frame[n], specs[n], task, table.name, repairs, first) for n in targets])
+        known = np.ones(frame.height, dtype=bool)
+        for name in targets:
+            known &= cleaned[name].is_not_null().to_numpy()
+        chunks.append(cleaned if known.all() else cleaned.filter(pl.Series(known)))
+        masks.append(known)
+        first += frame.height
+    has = np.concatenate(masks)
     weights = None
     if weight is not None:
-        weights = weight_values(frame[weight], specs[weight], table.name)
+        weights = weight_values(table.read([weight])[weight], specs[weight], table.name)
     repairs.add(table.name, "had no target and were left out", int((~has).sum()))
     rows = np.flatnonzero(has)
     if len(rows) == 0:
@@ -138,11 +146,21 @@ def with_target(
             expected="rows with a target",
             fix="choose another --target, or check how missing values are written",
         )
-    return Part(part, table, rows, cleaned.filter(pl.Series(has)), None if weights is None else weights[rows])
+    return Part(part, table, rows, pl.concat(chunks), None if weights is None else weights[rows])
 
 
-def target_values(column: pl.Series, spec: ColumnSpec, task: str, source: str, repairs: Repairs) -> pl.Series:
+def target_values(
+    column: pl.Series, spec: ColumnSpec, task: str, source: str, repairs: Repairs, first: int = 0
+) -> pl.Series:
     """A target column as its task reads it: missing codes are null, numbers are numbers.
+
+    Args:
+        column: cells.
+        spec: what the column is.
+        task: its task.
+        source: name of the table.
+        repairs: tally to add to.
+        first: source row number of the first cell, for messages.
 
     Raises:
         DataError: a regression target is infinite, naming its row.
@@ -153,13 +171,11 @@ def target_values(column: pl.Series, spec: ColumnSpec, task: str, source: str, r
     numbers, bad = parse_numbers(values, str(spec.options.get("decimal", ".")))
     flags = np.asarray(bad, dtype=bool)
     if flags.any():
-        first = int(np.flatnonzero(flags)[0])
-        repairs.add(
-            f"{source}, column {column.name}", "is no number, taken as no target", int(flags.sum()), values[first]
-        )
+        example = values[int(np.flatnonzero(flags)[0])]
+        repairs.add(f"{source}, column {column.name}", "is no number, taken as no target", int(flags.sum()), example)
     infinite = numbers.is_infinite().fill_null(False)
     if infinite.any():
-        row = int(infinite.arg_max() or 0)
+        row = first + int(infinite.arg_max() or 0)
         raise DataError(
             f"the target {column.name!r} is infinite in {int(infinite.sum()):,} rows",
             where=f"{source}, row {row + 1}, column {column.name}",

@@ -16,9 +16,13 @@ def clip(gradients: list[Tensor], norm: float, most: float | None) -> None:
 
 
 def values_of(model: nn.Module) -> dict[str, Tensor]:
-    """Everything that the model's outputs depend on, by name: parameters and buffers, each once; not copies."""
-    found: dict[str, Tensor] = {name: p.data for name, p in model.named_parameters()}
-    found.update(model.named_buffers())
+    """Everything that training may change in a model, by name: parameters and buffers, each once; not copies.
+
+    What a model's attribute `still` names never changes and is left out.
+    """
+    still: frozenset[str] = getattr(model, "still", frozenset())
+    found: dict[str, Tensor] = {name: p.data for name, p in model.named_parameters() if name not in still}
+    found.update((name, buffer) for name, buffer in model.named_buffers() if name not in still)
     return found
 
 
