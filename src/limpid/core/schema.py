@@ -76,6 +76,8 @@ class ColumnFacts:
         date_format: the strptime format that reads it, or "" for typed dates and "iso".
         mean_characters: mean length in characters.
         mean_words: mean number of words split at white space.
+        character_quantiles, word_quantiles: of the lengths of texts, at the shares of `quantiles`; here signs count as
+            words, as they do where text is read.
         separator: for text that looks like a set of labels, the separator ("|", ";" or ","), otherwise "".
         labels: number of different labels after splitting at the separator (or in the lists).
         top: the most frequent values as text with their counts, at most 20.
@@ -102,6 +104,8 @@ class ColumnFacts:
     date_format: str = ""
     mean_characters: float = 0.0
     mean_words: float = 0.0
+    character_quantiles: tuple[float, ...] = ()
+    word_quantiles: tuple[float, ...] = ()
     separator: str = ""
     labels: int = 0
     top: tuple[tuple[str, int], ...] = ()

@@ -135,13 +135,13 @@ class Backbone(nn.Module):
                 values, because[field] = _channels(preprocessing.get(key), shape)
                 found[field] = values
         config = configs.config_of(configs.clean(spec.config, where=_WHERE), where=_WHERE)
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]):  # a model of the same shape, to see what it reads and what that costs
             model = configs.build(config, where=_WHERE)
-            body = Body(model, config, shape, pool="mean", mean=(), std=())
-            if spec.pool == AUTO:
-                found["pool"], because["pool"] = body.choose_pool()
-            body.pool = str(found.get("pool", spec.pool))
-            _, flops = body.measure()
+        body = Body(model, config, shape, pool="mean", mean=(), std=())
+        if spec.pool == AUTO:
+            found["pool"], because["pool"] = body.choose_pool()
+        body.pool = str(found.get("pool", spec.pool))
+        _, flops = body.measure()
         adapters = bool(adaptable(model, _ATTENTION))
         if spec.train == AUTO:
             weights = sum(p.numel() for p in model.parameters())

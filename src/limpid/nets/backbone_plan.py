@@ -8,7 +8,7 @@ from typing import Any
 from limpid.core.contracts import Reasons, Size
 
 _UNHURRIED_SECONDS = 3_600.0
-_EPOCHS = {"all": 4, "adapters": 6}
+_EPOCHS = {"all": 4, "adapters": 4}
 _PASSES = {"all": 3.0, "adapters": 2.2}  # forward and backward, in forward passes; adapters need no weight gradients
 _SHARE = 0.7  # of the time, for the steps themselves
 _FEW_ROWS = 400
