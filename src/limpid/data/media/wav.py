@@ -66,11 +66,14 @@ def wav_header(data: bytes) -> WavHeader:
     big = data[:4] == b"RIFX"
     form: tuple[int, int, int, int] | None = None
     samples: tuple[int, int] | None = None
+    long: int | None = None  # bytes of samples, where 32 bits might not hold them
     for kind, start, size in _chunks(data, big):
         if kind == b"fmt " and form is None:
             form = _form(data[start : start + min(size, 40)], big)
+        elif kind == b"ds64" and size >= 16 and long is None:
+            long = struct.unpack("<Q", data[start + 8 : start + 16].ljust(8, b"\0"))[0]
         elif kind == b"data" and samples is None:
-            samples = start, size
+            samples = start, long if size == 0xFFFFFFFF and long is not None else size
         if form is not None and samples is not None:
             break
     if form is None:
