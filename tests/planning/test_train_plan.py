@@ -3,7 +3,7 @@
 import pytest
 
 from limpid.core.errors import RequestError
-from limpid.planning.train_plan import Pace, choose_precision, plan_training
+from limpid.planning.train_plan import Pace, choose_layout, choose_precision, plan_training
 from limpid.planning.train_spec import TrainSpec
 
 ADVICE = {"batch": 100, "epochs": 40}
@@ -47,6 +47,18 @@ def test_bf16_only_where_it_is_clearly_faster():
     assert choose_precision(TrainSpec(), fast)[0] == "bf16"
     assert choose_precision(TrainSpec(), slow)[0] == "fp32"
     assert choose_precision(TrainSpec(precision="fp32"), fast)[0] == "fp32"
+
+
+def test_channels_stand_side_by_side_only_where_that_is_clearly_faster():
+    pace = Pace({"fp32": 1.0, "bf16": 0.8}, 0.0, 1, {"fp32": 0.98, "bf16": 0.5})
+    assert choose_layout(TrainSpec(), pace, "fp32")[0] is False
+    assert choose_layout(TrainSpec(), pace, "bf16")[0] is True
+    assert choose_layout(TrainSpec(channels_last=True), pace, "fp32") == (True, "as asked")
+    assert choose_layout(TrainSpec(), Pace({"fp32": 1.0}, 0.0, 1), "fp32")[0] is False
+    assert choose_precision(TrainSpec(), pace)[0] == "bf16", "each precision counts in its faster layout"
+    spec, _, expected = plan_training(TrainSpec(), ADVICE, {}, rows=1_000, pace=pace, seconds=20.0)
+    assert spec.channels_last is True
+    assert expected == pytest.approx(spec.epochs * (spec.epoch_steps or 10) * 0.5)
 
 
 def test_without_a_start_all_layers_learn_alike_and_asking_otherwise_is_an_error():
