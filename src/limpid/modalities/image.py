@@ -113,14 +113,14 @@ class Image:
             changes["fit"], reasons["fit"] = _plan_fit(width / height, [look.header for look in looks])
         if spec.augment.autos():
             height, width, channels = (int(changes.get(f, getattr(spec, f))) for f in ("height", "width", "channels"))
-            changes["augment"], because = plan_augment(
+            changes["augment"], because_augment = plan_augment(
                 spec.augment,
                 channels=channels,
                 height=height,
                 width=width,
                 asymmetry=_asymmetry(facts) if channels == 3 else None,
             )
-            reasons.update({f"augment.{field}": reason for field, reason in because.items()})
+            reasons.update({f"augment.{field}": reason for field, reason in because_augment.items()})
         return spec.with_(**changes), reasons
 
     @classmethod
