@@ -52,7 +52,7 @@ def test_what_is_ahead_of_the_cutoff_reaches_the_answer_only_where_it_is_known(n
         assert not torch.equal(net(Seq(mask=form.mask, values=past)), whole)
 
 
-@pytest.mark.parametrize("name", ("nhits", "patchtst"))
+@pytest.mark.parametrize("name", ["nhits", "patchtst"])
 def test_it_learns_a_product_of_past_and_future(name):
     small = {"nhits": {"width": 64, "dropout": 0.0}, "patchtst": {"width": 32, "blocks": 2, "dropout": 0.0}}
     net = build(name, **small[name])

@@ -64,8 +64,8 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     """
     table = with_files(table, bundle.encoders.files)
     if cutting_of(bundle) is not None:
-        outputs, target = evaluate_forecast(bundle, table, repairs)
-        return Evaluation(figures(bundle.task, outputs, target, None), len(target), repairs)
+        raw, truth = evaluate_forecast(bundle, table, repairs)
+        return Evaluation(figures(bundle.task, raw, truth, None), len(truth), repairs)
     repairs.merge(table.repairs)
     for name in bundle.target:
         if name not in table.columns:

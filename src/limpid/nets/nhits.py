@@ -51,7 +51,7 @@ class NHiTSSpec(Spec):
         default=AUTO, description="share of hidden values set to zero in training"
     )
     points: Annotated[int, Field(ge=1, le=4096)] = Field(
-        default=12, description="stretches whose means say what else was known, and half as many for what is known ahead"
+        default=12, description="stretches whose means say what else was known; half as many for what is known ahead"
     )
     token_width: Annotated[int, Field(ge=1, le=4096)] = Field(
         default=16, description="width of a token's vector, where the sequence holds tokens"
