@@ -3,15 +3,17 @@
 import json
 from collections.abc import Mapping
 from datetime import date, timedelta
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
 from limpid.core.contracts import Size
 from limpid.core.errors import BundleError
-from limpid.core.forms import FieldsShape, SeqShape
+from limpid.core.forms import FieldsShape, GridShape, SeqShape
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec
@@ -23,6 +25,16 @@ from limpid.modalities import CATALOGUE
 RNG = np.random.default_rng(11)
 N = 300
 NAMES = [entry.name for entry in CATALOGUE]
+
+
+def picture(seed: int) -> bytes:
+    """A PNG of 18 x 12 pixels, all with the same colours in another order."""
+    file = BytesIO()
+    pixels = np.random.default_rng(seed).permutation(np.arange(648, dtype=np.uint16) % 256).astype(np.uint8)
+    Image.fromarray(pixels.reshape(12, 18, 3)).save(file, "PNG")
+    return file.getvalue()
+
+
 TYPICAL: Mapping[str, pl.Series] = {
     "number": pl.Series("x", RNG.lognormal(size=N).round(3)).cast(pl.String),
     "category": pl.Series("x", RNG.choice(["red", "green", "blue"], N)),
@@ -32,6 +44,7 @@ TYPICAL: Mapping[str, pl.Series] = {
         "x", [" ".join(RNG.choice(["good", "film", "bad", "plot", "très"], 6)) + f" {i}" for i in range(N)]
     ),
     "series": pl.Series("x", [RNG.normal(size=k).round(3).tolist() for k in RNG.integers(1, 13, N)]),
+    "image": pl.Series("x", [picture(i) for i in range(N)]),
     "key": pl.Series("x", [f"k{i:05}" for i in range(N)]),
     "constant": pl.Series("x", ["same"] * N),
 }
@@ -41,9 +54,14 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("number", {"scale": "robust"}),
     ("number", {"scale": "quantile", "also_category": True}),
     ("text", {"pieces": False, "max_tokens": 3, "buckets": 50}),
+    ("text", {"unit": "words"}),
+    ("text", {"unit": "words", "min_count": 5, "max_tokens": 3, "buckets": 16}),
+    ("text", {"unit": "characters", "max_tokens": 20}),
+    ("text", {"unit": "bpe", "buckets": 64}),
     ("series", {"standardise": "series"}),
     ("series", {"standardise": "none", "gaps": "zero", "length": 12, "stride": 1}),
     ("series", {"stride": 3}),
+    ("image", {"height": 8, "channels": 1, "fit": "pad"}),
 ]
 STRANGE: list[pl.Series] = [
     pl.Series(
@@ -56,6 +74,7 @@ STRANGE: list[pl.Series] = [
     pl.Series("x", [["a", None], [], None]),
     pl.Series("x", [None, None], dtype=pl.Null),
     pl.Series("x", [b"\xff", b""]),
+    pl.Series("x", [picture(1), None, picture(2)[:90], b"RIFF\x24\0\0\0WAVEfmt "]),
     pl.Series("x", [timedelta(days=1), None]),
     pl.Series("x", ["red", None], dtype=pl.Categorical),
     pl.Series("x", [[1.0, None, float("nan")], [float("inf"), -1e308, 1e308], [], [5e-324] * 40, None]),
@@ -90,6 +109,13 @@ def check_parts(parts: dict[str, np.ndarray], shape: Any, rows: int) -> None:
         assert parts["tokens"].shape == (rows, shape.length)
         assert shape.vocabulary is not None and parts["tokens"].min(initial=0) >= 0
         assert parts["tokens"].max(initial=0) < shape.vocabulary
+        return
+    if isinstance(shape, GridShape):
+        assert parts["pixels"].shape == (rows, shape.channels, shape.height, shape.width)
+        assert parts["pixels"].dtype in (np.uint8, np.float16) and np.isfinite(parts["pixels"]).all()
+        assert parts["present"].shape == (rows,) and np.isin(parts["present"], (0, 1)).all()
+        assert not parts["pixels"][parts["present"] == 0].any()
+        assert len(shape.mean) == len(shape.std) == shape.channels and min(shape.std) > 0
         return
     assert isinstance(shape, FieldsShape)
     if shape.numbers:
@@ -167,8 +193,10 @@ def test_a_missing_cell_is_told_apart_from_every_value(name: str, options: dict[
         return
     present = encoder.encode(column, Repairs())
     absent = encoder.encode(pl.Series("x", [None], dtype=pl.String), Repairs())
-    rows = np.concatenate([present[k].astype(np.float64).reshape(N, -1) for k in present], axis=1)
-    empty = np.concatenate([absent[k].astype(np.float64).reshape(1, -1) for k in absent], axis=1)
+    rows, empty = (
+        np.concatenate([part.reshape(len(part), -1).astype(np.float64) for part in parts.values()], axis=1)
+        for parts in (present, absent)
+    )
     assert not (rows == empty).all(axis=1).any()
 
 

@@ -28,7 +28,7 @@ def test_seed_pass_row_and_purpose_all_count():
 
 def test_they_are_uniform_and_unrelated():
     values = draws(range(20_000)).uniform("x", 3).double().numpy()
-    assert 0 <= values.min() and values.max() < 1
+    assert values.min() >= 0 and values.max() < 1
     assert stats.kstest(values.ravel(), "uniform").pvalue > 1e-3
     neighbours = np.corrcoef(np.column_stack([values[:-1], values[1:]]).T) - np.eye(6)
     assert np.abs(neighbours).max() < 0.03

@@ -101,7 +101,7 @@ def test_blocks_of_nhits_explain_what_the_ones_before_left():
     net = build("nhits").eval()
     form, _ = windows(10)
     own, past, ahead = net.stretch(form)
-    beside = torch.cat([past.flatten(1), ahead.flatten(1)], dim=1)
+    beside = net.beside(past, ahead)
     left = own.transpose(1, 2)
     total = 0
     for block in net.blocks:

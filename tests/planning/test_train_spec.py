@@ -10,7 +10,7 @@ from limpid.planning.train_spec import TrainSpec
 def test_what_the_plan_decides_says_auto():
     assert TrainSpec().autos() == [
         "epochs", "batch", "micro_batch", "lr", "optimiser", "weight_decay", "schedule", "warmup", "ema", "clip",
-        "patience", "precision", "threads", "unfreeze", "depth_decay",
+        "patience", "precision", "threads", "refit", "unfreeze", "depth_decay",
     ]  # fmt: skip
 
 
@@ -20,7 +20,7 @@ def test_every_field_says_what_it_is():
 
 @pytest.mark.parametrize(
     "values",
-    [{"lr": 0}, {"lr": -1}, {"lr": "fast"}, {"epochs": 0}, {"ema": 1.0}, {"optimiser": "adamm"}, {"decay": 1.0},
+    [{"lr": 0}, {"lr": -1}, {"lr": "fast"}, {"epochs": -1}, {"ema": 1.0}, {"optimiser": "adamm"}, {"decay": 1.0},
      {"clip": 0}, {"patience": -1}, {"threads": 0}, {"checkpoint_seconds": float("nan")}],
 )  # fmt: skip
 def test_values_out_of_bounds_are_refused(values):

@@ -122,6 +122,7 @@ def settings(**changes: Any) -> TrainSpec:
         "unfreeze": 0.0,
         "depth_decay": 1.0,
         "checkpoint_seconds": 1e9,
+        "refit": False,
     }
     return TrainSpec(**{**chosen, **changes})
 

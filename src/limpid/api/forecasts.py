@@ -88,7 +88,9 @@ def _example(table: Windows, row: int, truth: np.ndarray, prediction: Prediction
         "target": table.book.layout.target,
         "past": [[k - steps + 1, _figure(v)] for k, v in enumerate(past)],
         "ahead": [[int(h) + 1, *map(_figure, ahead[h])] for h in shown],
-        "stamps": {str(k + 1): name for k, name in zip(range(-steps, table.horizon), named, strict=True) if k in wanted},
+        "stamps": {
+            str(k + 1): name for k, name in zip(range(-steps, table.horizon), named, strict=True) if k in wanted
+        },
     }
 
 

@@ -138,6 +138,9 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     )
     evaluate = parse(EvaluateSpec, request.settings.get("evaluate") or {}, where="evaluate")
     because = {**draft.because, **because}
+    if size.rows < getattr(draft.task, "refit_below", 0) and "refit" not in advice:
+        advice["refit"] = True
+        advice_reasons["refit"] = "few rows, and a task whose latest rows say most about the next ones"
     return Prepared(request, draft, found, nets, advice, advice_reasons, because, evaluate, starts)
 
 

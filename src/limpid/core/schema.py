@@ -76,6 +76,8 @@ class ColumnFacts:
         date_format: the strptime format that reads it, or "" for typed dates and "iso".
         mean_characters: mean length in characters.
         mean_words: mean number of words split at white space.
+        character_quantiles, word_quantiles: of the lengths of texts, at the shares of `quantiles`; here signs count as
+            words, as they do where text is read.
         separator: for text that looks like a set of labels, the separator ("|", ";" or ","), otherwise "".
         labels: number of different labels after splitting at the separator (or in the lists).
         top: the most frequent values as text with their counts, at most 20.
@@ -84,7 +86,7 @@ class ColumnFacts:
         sorted_share: share of neighbouring numbers or dates that do not go down.
         examples: up to five values as text.
         notes: what a person should know of the counting, as sentences (day and month could be exchanged).
-        cells: of a binary column up to 64 whole cells, evenly spread: the pictures or recordings themselves.
+        cells: of a binary column up to 256 whole cells, evenly spread: the pictures or recordings themselves.
         series: what was counted in lists of numbers, None for other cells.
     """
 
@@ -102,6 +104,8 @@ class ColumnFacts:
     date_format: str = ""
     mean_characters: float = 0.0
     mean_words: float = 0.0
+    character_quantiles: tuple[float, ...] = ()
+    word_quantiles: tuple[float, ...] = ()
     separator: str = ""
     labels: int = 0
     top: tuple[tuple[str, int], ...] = ()

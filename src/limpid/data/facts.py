@@ -23,12 +23,13 @@ from limpid.data.cleaning import (
 from limpid.data.dates import detect_format
 from limpid.data.missing_codes import WORDS, WORDS_AMONG_NUMBERS, date_codes, number_codes
 from limpid.data.series import holds_series, read_series, series_facts
+from limpid.data.words import WORD
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares at which `ColumnFacts.quantiles` are given."""
 
 _SAMPLE = 2_000  # different values looked at where a share is enough
-_CELLS = 64  # whole cells of a binary column that are kept as evidence
+_CELLS = 256  # whole cells of a binary column that are kept as evidence
 _SHOWN = 120  # characters of a value in `top` and `examples`
 _SERIES_STEPS = 8  # whole numbers in a list from which it may be a series
 _MANY_NUMBERS = r"^[\s\[(]*(?:[-+0-9.eE?]+|nan|NaN)(?:[\s,;|]+(?:[-+0-9.eE?]+|nan|NaN)){7}"
@@ -187,9 +188,13 @@ def _text_facts(column: pl.Series, counted: _Counted) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if counted.present:
         weights = sample.counts / sample.counts.sum()
-        found["mean_characters"] = float((sample.values.str.len_chars().to_numpy() * weights).sum())
-        words = sample.values.str.slice(0, 20_000).str.count_matches(r"\S+").to_numpy()
-        found["mean_words"] = float((words * weights).sum())
+        characters = sample.values.str.len_chars().to_numpy()
+        found["mean_characters"] = float((characters * weights).sum())
+        beginning = sample.values.str.slice(0, 20_000)
+        found["mean_words"] = float((beginning.str.count_matches(r"\S+").to_numpy() * weights).sum())
+        words = beginning.str.count_matches(WORD).to_numpy()
+        found["character_quantiles"] = _lengths(characters, sample.counts)
+        found["word_quantiles"] = _lengths(words, sample.counts)
     decimal, share = _decimal(sample)
     if share >= 0.5:
         numbers = _drop_words_among_numbers(counted, decimal)
@@ -202,6 +207,14 @@ def _text_facts(column: pl.Series, counted: _Counted) -> dict[str, Any]:
         series = _text_series(counted)
         found |= _separator_facts(counted) if series is None else {"series": series}
     return found
+
+
+def _lengths(values: np.ndarray, counts: np.ndarray) -> tuple[float, ...]:
+    """Quantiles of lengths that occur so often."""
+    order = np.argsort(values, kind="stable")
+    ranks = np.cumsum(counts[order])
+    at = np.searchsorted(ranks, np.array(QUANTILES) * (ranks[-1] - 1), side="right")
+    return tuple(float(v) for v in values[order][at])
 
 
 def _decimal(sample: _Counted) -> tuple[str, float]:

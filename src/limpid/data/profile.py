@@ -133,10 +133,11 @@ def _describe(column: View, spec: ColumnSpec, facts: ColumnFacts | None) -> dict
         assert column.codes is not None
         counts = np.bincount(column.codes[column.codes >= 0])
         common = int(counts.max(initial=0))
+        shown = min(LEVELS_SHOWN, len(counts), len(column.levels))
         result |= {
             "distinct": int((counts > 0).sum()),
-            "top": [[_cut(column.levels[i]), int(counts[i])] for i in range(min(LEVELS_SHOWN, len(counts)))],
-            "others": int(counts[LEVELS_SHOWN:].sum()),
+            "top": [[_cut(column.levels[i]), int(counts[i])] for i in range(shown)],
+            "others": int(counts[shown:].sum()) if shown else 0,
         }
     present = rows - missing
     result["near_constant"] = bool(present and common / present >= NEAR_CONSTANT and common < present)

@@ -20,10 +20,10 @@ class View:
 
     Args:
         name: the column's name.
-        kind: number, category, labels, date, text, key, constant.
+        kind: number, category, labels, date, text, series, key, constant.
         numbers: (N,) values of a number, or days since 1970 of a date, NaN where missing; None for other kinds.
         codes: (N,) of other kinds, -1 where missing, 0 for the most frequent level; None for numbers and dates.
-        levels: text of each code.
+        levels: text of each code; none for series.
         bad: cells that hold something that could not be read as the kind says.
     """
 
@@ -74,7 +74,20 @@ def view(column: pl.Series, spec: ColumnSpec, facts: ColumnFacts | None = None) 
         moments, bad = parse_dates(cells, form if isinstance(form, str) and form != "auto" else "iso")
         ticks = moments.cast(pl.Datetime("us")).to_physical().cast(pl.Float64).to_numpy()
         return View(column.name, "date", ticks.astype(np.float64) / MICROSECONDS_A_DAY, bad=_count(bad))
-    return _coded(cells, spec.kind)
+    return _hashed(cells) if spec.kind == "series" else _coded(cells, spec.kind)
+
+
+def _hashed(cells: pl.Series) -> View:
+    """Codes that tell equal series from different ones; a series has no name that would serve as a level."""
+    present = ~cells.is_null().to_numpy()
+    marks = cells.to_frame().hash_rows(seed=0).to_numpy()
+    _, codes = np.unique(marks[present], return_inverse=True)
+    order = np.argsort(-np.bincount(codes), kind="stable")
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    found = np.full(len(cells), -1, np.int64)
+    found[present] = ranks[codes]
+    return View(cells.name, "series", codes=found)
 
 
 def _count(mask: pl.Series | npt.NDArray[np.bool_]) -> int:

@@ -139,7 +139,8 @@ def run(
         seed: of samples and of the booster.
 
     Returns:
-        trivial, linear, boosted, nearest, those that suit the inputs; one that fails, or does not fit into the time, has no metrics and says why.
+        trivial, linear, boosted, and nearest where there are series; one that fails, does not suit the inputs or does
+        not fit into the time, has no metrics and says why.
     """
     assert train.target is not None and valid.target is not None, "baselines need targets"
     started = time.monotonic()

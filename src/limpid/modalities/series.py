@@ -5,7 +5,7 @@ Legend of shapes: N cells, S time steps of all cells one after the other, D chan
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,15 +15,20 @@ from pydantic import Field
 from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import SeqShape
 from limpid.core.repairs import Repairs
-from limpid.core.schema import ColumnFacts, Recognition
+from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
 from limpid.core.spec import AUTO, Auto, Spec
+from limpid.data.augment_series import SeriesAugmentSpec
+from limpid.data.cleaning import clean
 from limpid.data.series import MOST_CHANNELS, Ragged, moments, read_series
+from limpid.data.series_shown import show_series
 from limpid.data.stored import Stored, decided
 
 _LONGEST = 65_536  # time steps that a network may be given
 _ENOUGH = 2_048  # time steps from which neighbours are averaged
 _OUTLIER = 4  # times the usual length beyond which a series is cut instead of all others being averaged
 _REACH = 1_000.0  # deviations beyond which a value is drawn in
+_FIXED = ("convkernel",)  # nets that learn nothing from changed rows
+_MANY_ROWS = 5_000
 _LARGEST = 1e150  # beyond it, squares would be infinite
 
 
@@ -46,6 +51,9 @@ class SeriesSpec(Spec):
         description="what stands where a number is absent: a line between its neighbours, or the mean; where training "
         "rows have gaps, a further channel marks them",
     )
+    augment: Auto | SeriesAugmentSpec = Field(
+        AUTO, description="how training rows are changed anew in each pass; none by {}, and none for fixed kernels"
+    )
 
 
 class Series:
@@ -57,6 +65,7 @@ class Series:
 
     Spec: ClassVar[type[Spec]] = SeriesSpec
     form: ClassVar[str | None] = "seq"
+    augmenter: ClassVar[str] = "limpid.layers.augment_series:SeriesAugment"
 
     def __init__(self, spec: SeriesSpec, name: str, center: list[float], scale: list[float], gaps: bool) -> None:
         assert spec.length != AUTO and spec.stride != AUTO and spec.standardise != AUTO, "fit before plan"
@@ -68,6 +77,8 @@ class Series:
         self.stride = spec.stride
         self.standardise = spec.standardise
         self.interpolate = spec.gaps == "interpolate"
+        assert spec.augment != AUTO
+        self.augment = spec.augment.with_(marks=gaps)
 
     @property
     def channels(self) -> int:
@@ -118,6 +129,8 @@ class Series:
         if spec.length == AUTO:
             changes["length"] = min(_LONGEST, -(-reach // stride))
             reasons["length"] = f"{why}: {reach:,} time steps" + (f", {stride} averaged into one" * (stride > 1))
+        if spec.augment == AUTO:
+            changes["augment"], reasons["augment"] = _choose_augmentation(size)
         return spec.with_(**changes), reasons
 
     @classmethod
@@ -219,6 +232,17 @@ class Series:
         """A seq of vectors, one number for each channel and one for the mark of gaps where there is one."""
         return SeqShape(width=self.channels + self.gaps, length=self.length)
 
+    @classmethod
+    def show(cls, cells: pl.Series, groups: Sequence[str | None] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a person wants to see: how many, how long, with what gaps, and a few series of each group.
+
+        Args:
+            cells: of the column.
+            groups: of each cell its class, or None.
+            options: settings, decided or not.
+        """
+        return show_series(read_series(clean(cells, ColumnSpec(kind="series"))), groups)
+
     def state(self) -> dict[str, Any]:
         """Name, scale of each channel, and whether gaps are marked."""
         return {
@@ -268,6 +292,16 @@ def _choose_scale(facts: ColumnFacts, size: Size) -> tuple[str, str]:
         "channel",
         f"levels of the series make up {found.level_share:.0%} of all variance; level and size may say something",
     )
+
+
+def _choose_augmentation(size: Size) -> tuple[SeriesAugmentSpec, str]:
+    none = SeriesAugmentSpec()
+    if size.net in (None, *_FIXED):
+        return none, "the head is solved for on fixed features, with no pass that could show something new"
+    if size.rows > _MANY_ROWS:
+        return none, f"{size.rows:,} rows show by themselves what varies"
+    chosen = SeriesAugmentSpec(share=0.5, scaling=0.1, time_warp=0.1, window=0.1)
+    return chosen, f"{size.rows:,} rows are few: every second one is shown in another size, speed and part"
 
 
 def _center_and_scale(values: np.ndarray) -> tuple[float, float]:

@@ -188,7 +188,7 @@ class InceptionTime(nn.Module):
             "optimiser": "as published, with decay apart from the gradient",
             "lr": "as published",
             "weight_decay": "light; norms are spared",
-            "schedule": "settles in a fixed number of steps; published is to halve the rate where the loss stands still",
+            "schedule": "settles in a fixed number of steps; published: halve the rate where the loss stands still",
             "warmup": "a fifth of the steps, while batch norm finds its statistics",
             "clip": "keeps single bad batches from throwing the weights off",
         }

@@ -5,8 +5,8 @@ Legend: B examples, L steps of the past, H steps ahead, C channels of the answer
 Challu et al. 2022, "N-HiTS: neural hierarchical interpolation for time series forecasting" (arXiv 2201.12886).
 Published defaults: three stacks of one block, two hidden layers of 512, maximum pooling by 2, 2 and 1 (8, 4, 1 for
 long horizons), answers at a 4th, a 2nd and all of the steps, linear interpolation between them. Here a block answers
-in several channels, from which the task's head makes quantiles, and reads what else is known of the past and of the
-steps to come beside the series, flattened.
+in several channels, from which the task's head makes quantiles, and reads beside the series what else is known of the
+past and of the steps to come, as means over a few stretches.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ class NHiTSSpec(Spec):
     )
     dropout: Auto | Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=AUTO, description="share of hidden values set to zero in training"
+    )
+    points: Annotated[int, Field(ge=1, le=4096)] = Field(
+        default=12, description="stretches whose means say what else was known, and half as many for what is known ahead"
     )
     token_width: Annotated[int, Field(ge=1, le=4096)] = Field(
         default=16, description="width of a token's vector, where the sequence holds tokens"
@@ -123,7 +126,8 @@ class NHiTS(nn.Module):
         self.stretch = Stretch(shape, spec.token_width)
         own, steps = self.stretch.own, self.stretch.steps
         ahead = self.stretch.ahead or min(16, steps)
-        beside = steps * self.stretch.past + self.stretch.ahead * self.stretch.known
+        self.points = min(spec.points, steps), max(1, min(spec.points // 2, self.stretch.ahead))
+        beside = self.points[0] * self.stretch.past + self.points[1] * self.stretch.known
         rates = [*spec.rates, *[spec.rates[-1]] * len(spec.pools)][: len(spec.pools)]
         self.blocks = nn.ModuleList(
             Block(own, steps, beside, ahead, pool, rate, spec) for pool, rate in zip(spec.pools, rates, strict=True)
@@ -143,7 +147,7 @@ class NHiTS(nn.Module):
             settled["channels"] = 8
             because["channels"] = "about one for each quantile that the head makes of them"
         if spec.width == AUTO:
-            values = shape.length * (spec.token_width if shape.width is None else shape.width)
+            values = shape.length + spec.points * (spec.token_width if shape.width is None else shape.width)
 
             def cost(width: int) -> float:
                 return 2.0 * len(spec.pools) * width * (values + spec.depth * width)
@@ -194,7 +198,7 @@ class NHiTS(nn.Module):
     def forward(self, form: Seq) -> Tensor:
         """(B,D)."""
         own, past, ahead = self.stretch(form)
-        beside = torch.cat([past.flatten(1), ahead.flatten(1)], dim=1)
+        beside = self.beside(past, ahead)
         left = own.transpose(1, 2)
         answer: Tensor | None = None
         for block in self.blocks:
@@ -203,6 +207,15 @@ class NHiTS(nn.Module):
             answer = forth if answer is None else answer + forth
         assert answer is not None
         return answer.flatten(1)
+
+    def beside(self, past: Tensor, ahead: Tensor) -> Tensor:
+        """(B,beside) means over stretches of what else is known, since neighbouring steps say nearly the same."""
+        pooled = [
+            F.adaptive_avg_pool1d(x.transpose(1, 2), points).flatten(1)
+            for x, points in zip((past, ahead), self.points, strict=True)
+            if x.numel()
+        ]
+        return torch.cat(pooled, dim=1) if pooled else past.flatten(1)
 
     def flops(self) -> float:
         """Of one example."""

@@ -20,6 +20,7 @@ _NATURAL = {"1w": 13, "1y": 6, "1b": 5}
 _MOST_HISTORY = 1_000
 _GROWS = 0.5
 _CORRELATED = 0.3
+_NEAR = 0.85
 
 
 def find_period(book: Book, train: npt.NDArray[np.bool_]) -> tuple[int, str]:
@@ -63,7 +64,7 @@ def _by_correlation(values: Floats, codes: np.ndarray, train: np.ndarray, longes
     line = np.polynomial.Polynomial.fit(steps[known], own[known], 1)(steps)
     flat = np.where(known, own - line, 0.0)
     power = float((flat**2).mean())
-    if power <= 0:
+    if power <= 1e-12 * float(np.square(own[known]).mean()):
         return 1, "the training steps do not vary around their trend"
     lags = np.arange(most + 1)
     found = np.array([float((flat[lag:] * flat[: len(flat) - lag]).mean()) / power for lag in lags])
@@ -73,6 +74,11 @@ def _by_correlation(values: Floats, codes: np.ndarray, train: np.ndarray, longes
         return 1, "the autocorrelation falls without a peak, so there is no season"
     start = int(dips[0]) + 1
     best = start + int(found[start:].argmax())
+    # Multiples of a season peak as high, by chance a little higher: the first peak that comes near counts.
+    inner = np.arange(max(start, 1), most)
+    peaks = inner[(found[inner] >= found[inner - 1]) & (found[inner] >= found[inner + 1])]
+    near = peaks[found[peaks] >= _NEAR * found[best]]
+    best = int(near[0]) if len(near) else best
     if best < 2 or found[best] < _CORRELATED:
         return 1, f"no lag up to {most} has an autocorrelation above {_CORRELATED}"
     return best, f"the autocorrelation of the detrended training steps peaks at this lag, with {found[best]:.2f}"

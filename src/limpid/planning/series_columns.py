@@ -148,9 +148,10 @@ def find_ids(
             together = pl.DataFrame([codes[n] for n in names])
             clash = 1 - together.with_columns(stamp=moments).n_unique() / max(len(moments), 1)
             if clash <= _CLASH:
-                found.append((together.n_unique(), names))
+                numbers = sum(specs[n].kind == "number" for n in names)
+                found.append((together.n_unique(), numbers, [frame.columns.index(n) for n in names], names))
         if found:
-            count, names = min(found)
+            count, _, _, names = min(found)
             return names, f"moments repeat, but hardly ever within one of the {count:,} {' and '.join(names)}"
     return (), "moments repeat, and no column tells such rows apart: rows of one moment are averaged"
 

@@ -83,6 +83,13 @@ class TrainSpec(Spec):
     threads: Auto | Annotated[int, Field(ge=1, le=1024)] = Field(
         default=AUTO, description="processor threads; another number gives other last bits"
     )
+    mix: Literal["none", "mixup", "cutmix"] = Field(
+        default="none",
+        description="whether pictures of a batch are mixed in pairs, with the loss of both by their shares",
+    )
+    mix_alpha: Positive = Field(
+        default=1.0, description="both parameters of the beta distribution that shares of mixed pictures are drawn from"
+    )
     refit: Auto | bool = Field(
         default=AUTO,
         description="whether the network, once judged on validation rows, is fitted anew on training and validation "

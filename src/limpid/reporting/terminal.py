@@ -138,6 +138,9 @@ def _values(column: Mapping[str, Any], histogram: Mapping[str, Any]) -> Text:
             plain(column[k], 10) if isinstance(column.get(k), str) else number(column.get(k)) for k in ("min", "max")
         )
         return Text(f"{low} to {high}")
+    facts = [listing(f) for f in listing(mapping(column.get("shown")).get("facts"))]
+    if facts:
+        return Text(" · ".join(f"{plain(f[0], 20)} {plain(f[1], 40)}" for f in facts[:6] if len(f) == 2))
     top = [listing(pair) for pair in listing(column.get("top"))]
     top = [pair for pair in top if len(pair) == 2]
     once = all(pair[1] == 1 for pair in top)

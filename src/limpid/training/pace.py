@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,8 +17,9 @@ from limpid.planning.train_plan import Pace
 from limpid.planning.train_spec import TrainSpec
 from limpid.training.arithmetic import arithmetic, seed_step
 from limpid.training.batches import Batch, Source
+from limpid.training.examples import Examples
 from limpid.training.measure import step_seconds, threads
-from limpid.training.objective import example_losses, outputs_of
+from limpid.training.objective import batch_losses, example_losses, outputs_of
 from limpid.training.optim import Optimisers
 
 _VALID_ROWS = 2048
@@ -114,12 +114,13 @@ def _step(
     pupil = copy.deepcopy(model).to(device).train()
     optimisers = Optimisers(pupil, spec)
     optimisers.set_rate(0.0)
+    shown = Examples(augment, spec, 0)
 
     def run() -> None:
         seed_step(0, 0, device)
         optimisers.zero_grad()
-        shown = replace(batch, inputs=augment(batch.inputs, batch.index, 0)) if augment else batch
-        loss = example_losses(task.loss, outputs_of(pupil, shown, precision), batch.target).mean()
+        example = shown(batch, 0, 0)
+        loss = batch_losses(task.loss, outputs_of(pupil, example, precision), example).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimisers.step()
         loss.item()

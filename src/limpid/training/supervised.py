@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from limpid.training.advice import Adviser
 from limpid.training.arithmetic import arithmetic, seed_step
 from limpid.training.batches import Batch, Order, Source, cut, pieces, row_lengths
 from limpid.training.clock import Clock
+from limpid.training.examples import Examples
 from limpid.training.interruption import Interruption
 from limpid.training.judge import Interrupted, Judge, Verdict
 from limpid.training.lr_range import lr_range
@@ -141,7 +141,7 @@ class _Loop:
         self.model, self.task, self.spec, self.seed, self.device = model, task, spec, seed, device
         self.memory, self.tell, self.clock, self.interruption = memory, tell, clock, interruption
         self.loss, self.metric, self.columns = loss, metric, columns
-        self.augment = augment
+        self.shown = Examples(augment, spec, seed)
         self.rows = train
         self.train = Source(train, task.prepare_target, device)
         self.judge: Judge | None = None
@@ -243,7 +243,7 @@ class _Loop:
         try:
             if step % self.snapshot_every == 0:
                 draft = self.learner.capture()
-            batch = self._augmented(self.train.take(self.order.index(step)), step)
+            batch = self.shown(self.train.take(self.order.index(step)), step, self.order.passes(step))
             loss, norm = self._gradients(batch, step)
             problem = guards.trouble(position, loss, norm)
             if problem is None:
@@ -263,12 +263,6 @@ class _Loop:
         else:
             self.clock.step_took(self.clock.now() - began, len(batch))
             self.reporter.step(position.step, loss, self.optimisers.rate, self._seconds())
-
-    def _augmented(self, batch: Batch, step: int) -> Batch:
-        """The rows as this pass shows them."""
-        if not self.augment:
-            return batch
-        return replace(batch, inputs=self.augment(batch.inputs, batch.index, self.order.passes(step)))
 
     def _gradients(self, batch: Batch, step: int) -> tuple[float, float]:
         """Weighted mean loss of the step, and the norm of its gradient, which the parameters now hold."""

@@ -1,0 +1,1 @@
+"""What whole files hold: which kind they are, pictures and recordings read from bytes that may be hostile."""
