@@ -84,7 +84,11 @@ def test_many_cases_and_wide_ones(tmp_path: Path) -> None:
 
 
 def test_the_archives_files(real_data: Callable[[str], Path]) -> None:
-    for name, rows, steps, channels in (("GunPoint", 50, 150, 1), ("ItalyPowerDemand", 67, 24, 1), ("BasicMotions", 40, 100, 6)):
+    for name, rows, steps, channels in (
+        ("GunPoint", 50, 150, 1),
+        ("ItalyPowerDemand", 67, 24, 1),
+        ("BasicMotions", 40, 100, 6),
+    ):
         table = open_table(real_data(f"ucr/{name}_TRAIN.ts"))
         cell = table.read(["series"])["series"][0].to_list()
         assert table.rows == rows and len(cell) == steps

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from limpid.layers.kernels import KERNELS, KernelFeatures, dilations
 
 
-def made(channels: int, length: int, features: int = 840, seed: int = 0) -> tuple[KernelFeatures, torch.Tensor, torch.Tensor]:
+def made(
+    channels: int, length: int, features: int = 840, seed: int = 0
+) -> tuple[KernelFeatures, torch.Tensor, torch.Tensor]:
     torch.manual_seed(seed)
     layer = KernelFeatures(channels, length, features)
     values = torch.randn(30, length, channels)

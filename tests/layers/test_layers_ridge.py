@@ -74,7 +74,9 @@ def test_classes_become_logits_that_are_honest_out_of_sample(classes: int) -> No
 
 def test_labels_have_factors_of_their_own() -> None:
     x = torch.randn(80, 5, generator=torch.Generator().manual_seed(0))
-    labels = torch.stack([(x[:, 0] > 0).float(), (torch.rand(80, generator=torch.Generator().manual_seed(1)) > 0.5).float()], 1)
+    labels = torch.stack(
+        [(x[:, 0] > 0).float(), (torch.rand(80, generator=torch.Generator().manual_seed(1)) > 0.5).float()], 1
+    )
     found = solve(x, labels, 2, classes=True)
     assert found.weight.shape == (2, 5) and found.factor.shape == (2,)
     assert found.factor[0] > 2 * found.factor[1]  # the second label is noise

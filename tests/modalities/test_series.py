@@ -98,6 +98,8 @@ def test_extremes_stay_finite() -> None:
 
 def test_augmentation_is_for_nets_that_learn() -> None:
     facts = column_facts(pl.Series("x", RNG.normal(size=(40, 20))))
-    sizes = [Size(rows=r, outputs=2, task="classification", net=n) for r, n in ((100, None), (100, "tcn"), (9_000, "tcn"))]
+    sizes = [
+        Size(rows=r, outputs=2, task="classification", net=n) for r, n in ((100, None), (100, "tcn"), (9_000, "tcn"))
+    ]
     plans = [Series.plan(SeriesSpec(), facts, size)[0].augment for size in sizes]
     assert [p.any for p in plans] == [False, True, False]  # type: ignore[union-attr]

@@ -1,13 +1,14 @@
 """How series are laid out in a table that was not made for them, and the table with one series in a cell.
 
-    wide    a row is a series, its time steps are columns: t1, t2, ..., t150
-    long    a row is a time step: which series (id), when (time), and one or several values
+wide    a row is a series, its time steps are columns: t1, t2, ..., t150
+long    a row is a time step: which series (id), when (time), and one or several values
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import polars as pl
 from pydantic import Field, model_validator
 
 from limpid.core.spec import Spec
@@ -60,10 +61,10 @@ def arrange(table: Table, layout: SeriesLayout | None) -> Table:
     """
     if layout is None or layout.layout == "none":
         return table
-    made = layout.name in table.columns and layout.name not in layout.columns + layout.values
+    made = isinstance(table.schema.get(layout.name), pl.List | pl.Array)
     if layout.layout == "wide":
         return table if made else WideTable(table, layout.columns, layout.name, layout.decimal)
     assert layout.id is not None and layout.time is not None
-    if made and layout.time not in table.columns:
+    if made:
         return table
     return group_rows(table, layout.id, layout.time, layout.values, layout.name, layout.decimal)
