@@ -78,7 +78,7 @@ def test_jitter_has_its_standard_deviation() -> None:
 def test_time_goes_forward_and_a_window_stays_inside() -> None:
     ramp = change(time_warp=0.5, window=0.4)[0, :, 1]
     assert bool((ramp[1:] >= ramp[:-1]).all())
-    assert -1 <= float(ramp.min()) and float(ramp.max()) <= batch()["values"][0, :, 1].max()
+    assert float(ramp.min()) >= -1 and float(ramp.max()) <= batch()["values"][0, :, 1].max()
     warped = change(time_warp=0.5)[0, :, 1]
     assert float(warped[0]) == -1 and float(warped[-1]) == pytest.approx(39 / 20 - 1, abs=1e-4)
     window = change(window=0.4)[0, :, 1]

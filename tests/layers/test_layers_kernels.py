@@ -49,7 +49,7 @@ def test_features_are_proportions_and_biases_quantiles() -> None:
     layer, values, mask = made(1, 50)
     features = layer(values, mask)
     assert features.shape == (30, layer.features) == (30, 840)
-    assert 0 <= float(features.min()) and float(features.max()) <= 1
+    assert float(features.min()) >= 0 and float(features.max()) <= 1
     # A bias is a quantile of answers to a training series, so over all of them it is exceeded about half of the time.
     assert float(features.mean()) == pytest.approx(0.5, abs=0.05)
 

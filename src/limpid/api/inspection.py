@@ -61,9 +61,9 @@ def inspect(
     Raises:
         LimpidError: the data cannot be read, or the target does not exist.
     """
+    from limpid.api.request import other_roles
     from limpid.api.shown import show_columns
     from limpid.data.profile import profile
-    from limpid.api.request import other_roles
     from limpid.data.sources.layout import arrange
     from limpid.data.table import open_table
     from limpid.planning.columns import decide_columns

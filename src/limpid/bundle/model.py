@@ -221,7 +221,7 @@ def _count(value: Any) -> int:
 
 def _layout(value: Any) -> SeriesLayout:
     found = parse(SeriesLayout, _mapping(value), where="series")
-    if found.layout == "wide" and not found.columns or found.layout == "long" and not found.values:
+    if not {"wide": found.columns, "long": found.values}.get(found.layout):
         raise layout.refuse("the layout of its series names no columns", "spec.json")
     return found
 
