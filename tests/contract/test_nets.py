@@ -75,9 +75,7 @@ SEQ_CASES = [
     if name in readable(entry.name)
 ]
 CASES = [
-    pytest.param(entry.name, name, id=f"{entry.name}-{name}")
-    for entry in ENTRIES
-    for name in readable(entry.name)
+    pytest.param(entry.name, name, id=f"{entry.name}-{name}") for entry in ENTRIES for name in readable(entry.name)
 ]
 
 
