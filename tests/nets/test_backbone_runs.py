@@ -23,7 +23,9 @@ def hums(rows: int, seed: int) -> pl.DataFrame:
         np.sin(np.arange(n) * (0.9 if h else 0.08) + g.uniform(0, 6)) + 0.1 * g.normal(size=n)
         for n, h in zip(lengths, high, strict=True)
     ]
-    return pl.DataFrame({"wave": [w.astype(np.float32).tolist() for w in waves], "pitch": np.where(high, "high", "low")})
+    return pl.DataFrame(
+        {"wave": [w.astype(np.float32).tolist() for w in waves], "pitch": np.where(high, "high", "low")}
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from limpid.core.contracts import Reasons, Size
 from limpid.core.errors import RequestError
@@ -16,6 +16,7 @@ from limpid.core.forms import SeqShape
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts, Recognition
 from limpid.core.spec import AUTO, Auto, Spec
+from limpid.data.augment_tokens import TokenAugmentSpec
 from limpid.data.cleaning import canonical, plain
 from limpid.data.given_tokens import GivenTokens
 from limpid.data.stored import Stored, decided
@@ -62,6 +63,15 @@ class TextSpec(Spec):
     pieces: Auto | bool = Field(
         AUTO, description="whether pieces of 3 to 5 characters of each word are tokens too, where words are hashed"
     )
+    augment: TokenAugmentSpec = Field(
+        default_factory=TokenAugmentSpec, description="how tokens of training rows are changed, each pass anew"
+    )
+
+    @model_validator(mode="after")
+    def _has_unknown(self) -> TextSpec:
+        if self.unit == "hashed" and self.augment.how == "unknown":
+            raise ValueError("hashed words have no token for the unknown; remove them, or choose another unit")
+        return self
 
 
 class Text:
@@ -73,11 +83,13 @@ class Text:
 
     Spec: ClassVar[type[Spec]] = TextSpec
     form: ClassVar[str | None] = "seq"
+    augmenter: ClassVar[str] = "limpid.layers.augment_tokens:TokenAugment"
 
-    def __init__(self, name: str, unit: Unit, max_tokens: int) -> None:
+    def __init__(self, name: str, unit: Unit, max_tokens: int, augment: TokenAugmentSpec) -> None:
         self.name = name
         self.unit = unit
         self.max_tokens = max_tokens
+        self.augment = augment
 
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
@@ -104,7 +116,7 @@ class Text:
             changes[field], reasons[field] = value, reason
             return value
 
-        unit = settle("unit", *_unit(size))
+        unit = settle("unit", *_unit(spec, size))
         hashed = unit == "hashed"
         pieces = settle(
             "pieces",
@@ -148,7 +160,7 @@ class Text:
             unit = GivenTokens(tokeniser, where=f"column {column.name}")
         else:
             unit = _LEARNT[spec.unit].learn(_texts(column), spec.max_tokens, spec.buckets, spec.min_count)
-        return cls(column.name, unit, spec.max_tokens)
+        return cls(column.name, unit, spec.max_tokens, spec.augment)
 
     def encode(self, column: pl.Series, repairs: Repairs) -> dict[str, np.ndarray]:
         """`tokens` (N, max_tokens) int32."""
@@ -186,7 +198,7 @@ class Text:
         else:
             unit = (GivenTokens if spec.unit == "backbone" else _LEARNT[spec.unit]).read(stored, spec.buckets)
         stored.done()
-        return cls(name, unit, spec.max_tokens)
+        return cls(name, unit, spec.max_tokens, spec.augment)
 
 
 def _no_tokeniser(name: str) -> RequestError:
@@ -204,7 +216,9 @@ def _texts(column: pl.Series) -> pl.Series:
     return column if column.dtype == pl.String else canonical(column)
 
 
-def _unit(size: Size) -> tuple[UnitName, str]:
+def _unit(spec: TextSpec, size: Size) -> tuple[UnitName, str]:
+    if spec.augment.how == "unknown":
+        return "words", "hidden tokens are to become the token of unknown words, which hashed words lack"
     if size.net is None:
         return "hashed", "the default net for text sums its tokens up, so pieces may stand behind the words"
     if size.net in _ORDERLESS:
