@@ -260,9 +260,12 @@ def test_needs_are_said_for_the_kind_of_column(folders):
     def needs(kind):
         return Backbone.needs({"model": str(folders(kind))})
 
-    assert needs("vit") == {"image": {"channels": 3, "height": 16, "width": 16}}
-    assert needs("bert")["text"]["unit"] == "backbone" and needs("bert")["text"]["longest"] == 32
-    assert needs("wav2vec2") == {"audio": {"rate": 16_000}}
+    assert needs("vit")["image"].options == {"channels": 3, "height": 16, "width": 16}
+    words = needs("bert")["text"]
+    assert words.options == {"unit": "backbone"} and words.most == {"max_tokens": 32}
+    assert json.loads(words.fit["tokeniser"])["model"]["type"] == "WordPiece"
+    assert needs("roberta")["text"].most == {"max_tokens": 32}, "two of its 34 positions are never used"
+    assert needs("wav2vec2")["audio"].options == {"rate": 16_000}
     assert Backbone.needs({}) == {}
 
 

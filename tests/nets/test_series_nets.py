@@ -1,109 +1,116 @@
-"""Nets for series beyond the contract: published sizes, closed-form heads, members that do not see each other."""
+"""dlinear, nhits and patchtst on the windows of a forecast."""
 
-import numpy as np
 import pytest
 import torch
 
 from limpid.core.contracts import Size
-from limpid.core.errors import RequestError
 from limpid.core.forms import Seq, SeqShape
+from limpid.core.spec import parse
+from limpid.layers.horizon import HorizonHead
 from limpid.nets import CATALOGUE
-from limpid.nets.convkernel import ConvKernel, ConvKernelSpec
-from limpid.nets.inceptiontime import InceptionTime, InceptionTimeSpec
-from limpid.nets.tcn import TCN, TCNSpec
-from limpid.planning.assemble import check_takes
+from limpid.nets.nhits import stretched
+from limpid.nets.patchtst import patches
 
-FEW = Size(rows=60, outputs=2, task="classification")
-SHAPE = SeqShape(width=1, length=150)
-
-
-def seq(rows: int, shape: SeqShape, seed: int = 0) -> Seq:
-    values = torch.randn(rows, shape.length, shape.width or 1, generator=torch.Generator().manual_seed(seed))
-    return Seq(mask=torch.ones(rows, shape.length, dtype=torch.bool), values=values)
+SHAPE = SeqShape(width=6, length=36, ahead=12, known=3)
+SIZE = Size(rows=5_000, outputs=12, task="forecasting")
+NETS = ("dlinear", "nhits", "patchtst")
 
 
-def test_convkernel_has_the_published_features_and_solves_its_head() -> None:
-    spec, because = ConvKernel.plan(ConvKernelSpec(), SHAPE, FEW)
-    assert spec.features == 9_996 and spec.head == "solved" and "published" in because["features"]
-    values, reasons = ConvKernel.train_defaults(spec, SHAPE, FEW)
-    assert values["epochs"] == 0 and values["refit"] is True and "closed form" in reasons["epochs"]
-    many, _ = ConvKernel.train_defaults(spec, SHAPE, Size(rows=30_000, outputs=2, task="classification"))
-    assert "epochs" not in many and "refit" not in many
-    learnt, _ = ConvKernel.train_defaults(spec.with_(head="learnt"), SHAPE, FEW)
-    assert "epochs" not in learnt
-    hurried, _ = ConvKernel.plan(
-        ConvKernelSpec(), SHAPE, Size(rows=20_000, outputs=2, task="classification", seconds=30)
+def build(name, shape=SHAPE, **settings):
+    kind = CATALOGUE.load(name, where="test")
+    spec, _ = kind.plan(parse(kind.Spec, settings, where="net"), shape, SIZE)
+    torch.manual_seed(0)
+    return kind(spec, shape)
+
+
+def windows(rows, seed=0):
+    """Windows of a wave whose phase the past tells and whose height is known ahead, and what follows."""
+    draws = torch.Generator().manual_seed(seed)
+    phase = 6.283 * torch.rand(rows, 1, generator=draws)
+    height = torch.rand(rows, 1, generator=draws) + 0.5
+    wave = torch.sin(phase + 0.5 * torch.arange(36))
+    values = 0.1 * torch.randn(rows, 36, 6, generator=draws)
+    values[:, :, 0] = wave
+    values[:, 24:, :3] = 0
+    values[:, :, 5] = height
+    return Seq(mask=torch.ones(rows, 36).bool(), values=values, level=torch.tensor([[0.0, 1.0]]).repeat(rows, 1)), (
+        height * wave[:, 24:]
     )
-    assert hurried.features != "auto" and hurried.features < 9_996
 
 
-def test_convkernel_features_are_standardised_over_the_examples_it_saw() -> None:
+@pytest.mark.parametrize("name", NETS)
+def test_what_is_ahead_of_the_cutoff_reaches_the_answer_only_where_it_is_known(name):
+    net = build(name).eval()
+    form, _ = windows(20)
+    with torch.no_grad():
+        whole = net(form)
+        known = form.values.clone()
+        known[:, 24:, 4] += 1
+        assert not torch.equal(net(Seq(mask=form.mask, values=known)), whole)
+        past = form.values.clone()
+        past[:, :24, 1] += 1
+        assert not torch.equal(net(Seq(mask=form.mask, values=past)), whole)
+
+
+@pytest.mark.parametrize("name", ["nhits", "patchtst"])
+def test_it_learns_a_product_of_past_and_future(name):
+    small = {"nhits": {"width": 64, "dropout": 0.0}, "patchtst": {"width": 32, "blocks": 2, "dropout": 0.0}}
+    net = build(name, **small[name])
+    form, target = windows(512)
+    head = HorizonHead(net.width, 12, (0.5,), 12, 24, None)
     torch.manual_seed(0)
-    spec, _ = ConvKernel.plan(ConvKernelSpec(features=840), SHAPE, FEW)
-    net = ConvKernel(spec, SHAPE).eval()
-    form = seq(80, SHAPE)
-    net.prepare(form, torch.zeros(80))
-    features = net(form)
-    varied = features.std(dim=0) > 0
-    assert float(varied.float().mean()) > 0.95
-    assert np.allclose(features.mean(dim=0), 0, atol=1e-4)
-    assert np.allclose(features.std(dim=0, correction=0)[varied], 1, atol=1e-3)
+    optimiser = torch.optim.AdamW([*net.parameters(), *head.parameters()], lr=3e-3)
+    for _ in range(150):
+        loss = (head(net(form), form) - target).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    fresh, wanted = windows(200, seed=1)
+    with torch.no_grad():
+        error = (head(net.eval()(fresh), fresh) - wanted).abs().mean()
+    assert error < 0.35 * wanted.abs().mean()
 
 
-@pytest.mark.parametrize(("length", "blocks"), [(2, 1), (20, 2), (150, 4), (1_000, 7)])
-def test_tcns_last_step_sees_the_first(length: int, blocks: int) -> None:
-    shape = SeqShape(width=2, length=length)
-    spec, because = TCN.plan(TCNSpec(), shape, FEW)
-    assert spec.blocks == blocks and "steps" in because["blocks"]
-    torch.manual_seed(0)
-    net = TCN(spec, shape).eval()
-    form = seq(4, shape)
-    form.values.requires_grad_(True)
-    net(form).sum().backward()
-    assert form.values.grad is not None and form.values.grad[:, 0].abs().sum() > 0
+def test_dlinear_with_a_linear_layer_is_a_linear_model():
+    net = build("dlinear").eval()
+    one, two = (Seq(mask=torch.ones(3, 36).bool(), values=torch.randn(3, 36, 6)) for _ in range(2))
+    both = Seq(mask=one.mask, values=one.values + 2 * two.values)
+    torch.testing.assert_close(net(both), net(one) + 2 * net(two))
+    assert net.width == 24 * (2 + 2) + 12 * 3
+    assert not list(net.parameters())
 
 
-def test_inceptiontime_is_published_where_there_is_time() -> None:
-    unhurried = Size(rows=60, outputs=2, task="classification", flops_per_second=1e14)
-    spec, _ = InceptionTime.plan(InceptionTimeSpec(), SHAPE, unhurried)
-    assert (spec.ensemble, spec.filters, spec.modules, spec.kernel) == (5, 32, 6, 40)
-    net = InceptionTime(spec.with_(ensemble=1), SHAPE)
-    assert net.width == 128 and net.members is None
-    # Counted by hand from the published sizes: a first module without a bottleneck, five with one, two shortcuts.
-    taps = 40 + 20 + 10
-    first = taps * 32 + 32
-    later = 128 * 32 + taps * 32 * 32 + 128 * 32
-    carried = 128 + 128 * 128
-    norms = 2 * 128 * (6 + 2)
-    assert sum(p.numel() for p in net.parameters()) == first + 5 * later + carried + norms
-    short, because = InceptionTime.plan(InceptionTimeSpec(), SeqShape(width=1, length=24), FEW)
-    assert short.kernel == 20 and "halved" in because["kernel"]
-    slow = Size(rows=5_000, outputs=2, task="classification", seconds=20, flops_per_second=1e10)
-    assert InceptionTime.plan(InceptionTimeSpec(), SHAPE, slow)[0].ensemble == 1
+def test_the_published_defaults_of_dlinear_and_patchtst():
+    shape = SeqShape(width=1, length=336 + 96, ahead=96)
+    assert build("dlinear", shape).kernel == 25
+    kind = CATALOGUE.load("patchtst", where="test")
+    size = Size(rows=50_000, outputs=96, task="forecasting", flops_per_second=1e13)
+    spec, _ = kind.plan(kind.Spec(), SeqShape(width=1, length=336), size)
+    assert (spec.patch, spec.stride, spec.blocks, spec.width, spec.heads) == (16, 8, 3, 128, 16)
+    assert patches(336, 16, 8) == 41  # 42 in the paper, whose series is padded by one more stride
 
 
-def test_members_of_inceptiontime_do_not_see_each_other() -> None:
-    shape = SeqShape(width=3, length=30)
-    spec, _ = InceptionTime.plan(InceptionTimeSpec(ensemble=3, filters=4), shape, FEW)
-    torch.manual_seed(0)
-    net = InceptionTime(spec, shape).eval()
-    form = seq(5, shape)
-    form.values.requires_grad_(True)
-    y = net(form)
-    assert y.shape == (5, 3, 16)
-    y[:, 1].square().sum().backward()
-    for name, parameter in net.named_parameters():
-        grad = parameter.grad
-        if grad is None or parameter.dim() != 3:
-            continue
-        blocks = grad.view(3, -1, *grad.shape[1:])
-        assert not blocks[0].any() and not blocks[2].any(), name
-        assert blocks[1].any(), name
+def test_answers_between_points_lie_on_straight_lines():
+    points = torch.tensor([[[0.0, 4.0]]])
+    line = stretched(points, 8)[0, 0]
+    assert (line.diff() >= 0).all() and line[0] == 0 and line[-1] == 4
+    assert torch.equal(stretched(points, 2), points)
 
 
-def test_a_net_of_values_refuses_tokens_and_names_others() -> None:
-    tokens = SeqShape(vocabulary=50, length=9)
-    with pytest.raises(RequestError) as error:
-        check_takes("tcn", CATALOGUE.load("tcn", where="net"), "review", tokens, where="net")
-    fits = error.value.expected.partition(": ")[2].split(", ")
-    assert "values" in error.value.what and "gru" in fits and "tcn" not in fits
+def test_blocks_of_nhits_explain_what_the_ones_before_left():
+    net = build("nhits").eval()
+    form, _ = windows(10)
+    own, past, ahead = net.stretch(form)
+    beside = net.beside(past, ahead)
+    left = own.transpose(1, 2)
+    total = 0
+    for block in net.blocks:
+        back, forth = block(left, beside)
+        assert forth.shape == (10, 8, 12)
+        total = total + forth
+        if block is net.blocks[-1]:
+            assert back is None
+        else:
+            assert back.shape == left.shape
+            left = left - back
+    torch.testing.assert_close(net(form), total.flatten(1))

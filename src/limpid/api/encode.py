@@ -43,6 +43,11 @@ class LeftOut:
     rows: list[dict[str, Any]] = field(default_factory=list)
     holds: list[IO[bytes]] = field(default_factory=list)
 
+    def release(self) -> None:
+        """Let go of the cache entries."""
+        while self.holds:
+            self.holds.pop().close()
+
     def frame(self) -> pl.DataFrame:
         """As left_out.csv holds them; rows are counted from 1 there, as in messages."""
         columns = {"part": pl.String, "file": pl.String, "row": pl.Int64, "what": pl.String, "reason": pl.String}

@@ -65,8 +65,8 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     """
     table = with_files(table, bundle.encoders.files)
     if cutting_of(bundle) is not None:
-        outputs, target = evaluate_forecast(bundle, table, repairs)
-        return Evaluation(figures(bundle.task, outputs, target, None), len(target), repairs)
+        raw, truth = evaluate_forecast(bundle, table, repairs)
+        return Evaluation(figures(bundle.task, raw, truth, None), len(truth), repairs)
     table = arrange(table, bundle.series)
     repairs.merge(table.repairs)
     for name in bundle.target:
@@ -99,7 +99,8 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     if not usable.any():
         bundle.task.encode(frame.select(cleaned)[rows], rows=rows)  # names the classes that the model does not know
     rows, target = rows[usable], target[usable]
-    outputs, lost = [], []
+    pieces: list[np.ndarray] = []
+    lost: list[int] = []
     done = 0
     for part in table.gather(list(bundle.encoders.columns), rows, _ROWS):
         arrays = bundle.encoders.encode(part, repairs, where=table.name)
@@ -109,7 +110,7 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
             repairs.add(table.name, "could not be read and were left out", len(rejected), rejected[first])
         lost += [done + place for place in rejected]
         bundle.encoders.count_unknown(arrays, part, repairs)
-        outputs.append(bundle.raw(arrays))
+        pieces.append(bundle.raw(arrays))
         done += part.height
     kept = np.setdiff1d(np.arange(len(rows)), np.array(lost, dtype=np.int64))
     if not len(kept):
@@ -119,7 +120,7 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
             expected="files that are whole",
             fix=f"check that this is the right data; {next(iter(repairs)).example}",
         )
-    return Evaluation(figures(bundle.task, np.concatenate(outputs)[kept], target[kept], None), len(kept), repairs)
+    return Evaluation(figures(bundle.task, np.concatenate(pieces)[kept], target[kept], None), len(kept), repairs)
 
 
 def figures(

@@ -151,10 +151,18 @@ def _word(request: Request) -> str:
 
 
 def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
+    prepared = prepare(request, tell)
+    try:
+        _carry_out(prepared, folder, tell, resume=resume)
+    finally:
+        prepared.left_out.release()
+
+
+def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
     from limpid.evaluation import baselines, forecast_baselines
     from limpid.training.supervised import fit
 
-    prepared = prepare(request, tell)
+    request = prepared.request
     folder.write(folder.profile, prepared.profile)
     scratch = folder.path / "encoded"
     encoded = encode(prepared, tell, scratch)

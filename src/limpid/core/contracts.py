@@ -45,6 +45,21 @@ class Size:
     net: str | None = None
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a net that brings weights of its own needs of the column that it reads.
+
+    Args:
+        options: of the column, exactly so unless the user says otherwise.
+        most: of options that are whole numbers, the most that the net reads.
+        fit: named arguments for the modality's `fit`.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    most: Mapping[str, int] = field(default_factory=dict)
+    fit: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
 class Modality(Protocol):
     """A kind of column; the class is the encoder, fitted on training rows and stored as plain data.
 
@@ -88,7 +103,7 @@ class Modality(Protocol):
 class Net(Protocol):
     """An architecture: an nn.Module from one form to a vec, or from one of several ("seq or grid").
 
-    A net that brings weights of its own may have more. `needs(settings)`: kind of column -> options with which that
+    A net that brings weights of its own may have more. `needs(settings)`: kind of column -> `Needs`, with which a
     column gives what the weights were trained with. `portable(settings)`: the settings as a bundle holds them.
     `pretrained`: names of parameters that come with values. `depths()`: names of parameters by depth, those nearest to
     the output first. `still`: names of parameters and buffers that never change. `fold()`: called once after training.

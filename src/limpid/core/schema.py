@@ -97,7 +97,7 @@ class ColumnFacts:
         sorted_share: share of neighbouring numbers or dates that do not go down.
         examples: up to five values as text.
         notes: what a person should know of the counting, as sentences (day and month could be exchanged).
-        cells: of a binary column up to 64 whole cells, evenly spread: the pictures or recordings themselves.
+        cells: of a binary column up to 256 whole cells, evenly spread: the pictures or recordings themselves.
         series: what was counted in lists of numbers, None for other cells.
     """
 

@@ -25,8 +25,15 @@ class Spec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
 
     def autos(self) -> list[str]:
-        """Names of the fields that still say "auto"."""
-        return [name for name in type(self).model_fields if getattr(self, name) == AUTO]
+        """Names of the fields that still say "auto", those of inner settings by dotted path."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Spec):
+                found += [f"{name}.{inner}" for inner in value.autos()]
+            elif isinstance(value, str) and value == AUTO:
+                found.append(name)
+        return found
 
     def with_(self, **changes: Any) -> Self:
         """A copy with some fields replaced, checked like a new one."""

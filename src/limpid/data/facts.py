@@ -29,7 +29,7 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 """Shares at which `ColumnFacts.quantiles` are given."""
 
 _SAMPLE = 2_000  # different values looked at where a share is enough
-_CELLS = 64  # whole cells of a binary column that are kept as evidence
+_CELLS = 256  # whole cells of a binary column that are kept as evidence
 _SHOWN = 120  # characters of a value in `top` and `examples`
 _STEPS_IN_TEXT = 8  # numbers in a text from which it may be a series
 _SEVERAL_NUMBERS = r"^[\s\[(]*(?:[-+0-9.eE?]+|nan|NaN)(?:[\s,;|]+(?:[-+0-9.eE?]+|nan|NaN)){2}"

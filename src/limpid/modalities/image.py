@@ -20,6 +20,7 @@ from limpid.core.forms import GridShape
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts, Recognition
 from limpid.core.spec import AUTO, Auto, Spec
+from limpid.data.augment import GridAugmentSpec, mirror_asymmetry, plan_augment
 from limpid.data.media import images
 from limpid.data.media.cells import Mended, read_cells
 from limpid.data.media.frames import Frame, Levels, is_grey, png
@@ -34,6 +35,10 @@ _CROPPED = 0.25  # share of a picture that may be cut off
 _LOOKED_AT = 96  # pixels of a side, for colours
 _DEEP_CELLS = 100  # pictures that show what becomes black and white
 _MOST_SIDE = 1024
+_MIRRORED, _MIRRORED_CELLS = (
+    16,
+    30,
+)  # pixels of a side, and pictures at least, that tell whether mirror images are alike
 _SHOWN, _SHOWN_SIDE = 48, 64
 _LARGEST = 1e300
 
@@ -50,6 +55,9 @@ class ImageSpec(Spec):
         "the mean colour of its border",
     )
     background: Literal["white", "black"] = Field("white", description="what transparent pixels are laid on")
+    augment: GridAugmentSpec = Field(
+        default_factory=GridAugmentSpec, description="how training pictures are changed, each pass anew"
+    )
 
 
 class Image:
@@ -64,12 +72,15 @@ class Image:
     form: ClassVar[str | None] = "grid"
     net: ClassVar[str | None] = "resnet"
     leads: ClassVar[bool] = True
+    of_files: ClassVar[bool] = True
+    augmenter: ClassVar[str] = "limpid.layers.augment_grid:GridAugment"
 
     def __init__(self, spec: ImageSpec, name: str, mean: Sequence[float], std: Sequence[float], levels: Levels) -> None:
         self.name = name
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.frame = _frame(spec, levels)
+        self.augment = spec.augment
 
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
@@ -100,6 +111,16 @@ class Image:
         if spec.fit == AUTO:
             height, width = (int(changes.get(f, getattr(spec, f))) for f in ("height", "width"))
             changes["fit"], reasons["fit"] = _plan_fit(width / height, [look.header for look in looks])
+        if spec.augment.autos():
+            height, width, channels = (int(changes.get(f, getattr(spec, f))) for f in ("height", "width", "channels"))
+            changes["augment"], because_augment = plan_augment(
+                spec.augment,
+                channels=channels,
+                height=height,
+                width=width,
+                asymmetry=_asymmetry(facts) if channels == 3 else None,
+            )
+            reasons.update({f"augment.{field}": reason for field, reason in because_augment.items()})
         return spec.with_(**changes), reasons
 
     @classmethod
@@ -107,17 +128,18 @@ class Image:
         """Learn levels, mean and standard deviation of each channel from training cells, in units of 0 to 255."""
         assert not spec.autos(), "fit before plan"
         frame = _frame(spec, _fit_levels(column))
-        sums = np.zeros((len(column), 2, frame.channels), np.int64)
+        sums = np.zeros((len(column), 2, frame.channels))
 
         def read(place: int, data: bytes) -> list[Mended]:
-            pixels = images.picture(data, frame)[0].astype(np.int64)
-            sums[place] = pixels.sum(axis=(0, 1)), (pixels**2).sum(axis=(0, 1))
+            pixels = images.picture(data, frame)[0].astype(np.float64)
+            sums[place] = pixels.mean(axis=(0, 1)), (pixels**2).mean(axis=(0, 1))
             return []
 
         done = read_cells(column, read, column.name, Repairs())
         if not done:
             return cls(spec, column.name, [127.5] * frame.channels, [64.0] * frame.channels, frame.levels)
-        mean, square = sums[done].sum(axis=0) / (len(done) * frame.height * frame.width)
+        # Sorted, so that the last bits do not depend on the order of the rows.
+        mean, square = np.sort(sums[done], axis=0).mean(axis=0)
         # A deviation below a step of uint8 is rounding.
         std = np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), 1.0)
         return cls(spec, column.name, mean.tolist(), std.tolist(), frame.levels)
@@ -210,6 +232,19 @@ def _look(name: str, cells: Sequence[bytes]) -> list[_Look]:
 
     read_cells(pl.Series(name, cells, dtype=pl.Binary), read, name, Repairs())
     return [found[place] for place in sorted(found)]
+
+
+def _asymmetry(facts: ColumnFacts) -> float | None:
+    """What the pictures looked at have in common that their mirror images have not; None for too few."""
+    small = Frame(_MIRRORED, _MIRRORED, 1)
+    found: dict[int, np.ndarray] = {}
+
+    def read(place: int, data: bytes) -> list[Mended]:
+        found[place] = images.picture(data, small)[0].transpose(2, 0, 1)
+        return []
+
+    read_cells(pl.Series(facts.name, facts.cells, dtype=pl.Binary), read, facts.name, Repairs())
+    return mirror_asymmetry(np.stack(list(found.values()))) if len(found) >= _MIRRORED_CELLS else None
 
 
 def _plan_size(spec: ImageSpec, headers: Sequence[Header], size: Size) -> tuple[tuple[int, int], str]:

@@ -65,7 +65,7 @@ class Window:
 
     Spec: ClassVar[type[Spec]] = WindowSpec
     form: str | None = "seq"
-    net: ClassVar[str | None] = "nhits"
+    net: ClassVar[str | None] = "dlinear"
     leads: ClassVar[bool] = True
     of_files: ClassVar[bool] = False
 
@@ -135,7 +135,7 @@ class Window:
         if self.gaps:
             values[:, :history, 1] = ~known
             at = 2
-        covariates = (cells[:, :, 1:] - self.centers) / self.widths
+        covariates = _squashed((cells[:, :, 1:] - self.centers) / self.widths)
         past = covariates.shape[2] - self.spec.known
         values[:, :history, at : at + past] = _carried(covariates[:, :history, :past])
         ahead = at + past
@@ -144,7 +144,7 @@ class Window:
         values[:, :, -1] = ((np.log(own / whole) - middle) / width)[:, None]
         return {
             "values": np.clip(values, -_FAR, _FAR).astype(np.float16),
-            "length": np.full(rows, steps, dtype=np.int64),
+            "length": np.full(rows, steps, dtype=np.int32),
             "level": np.stack([level, spread], axis=1).astype(np.float32),
         }
 
@@ -239,6 +239,12 @@ def _carried(values: Floats, otherwise: float = 0.0) -> Floats:
     source = np.where(last < 0, np.expand_dims(first, 1), last)
     filled = np.take_along_axis(values, source, axis=1)
     return np.where(np.isfinite(filled), filled, otherwise)
+
+
+def _squashed(values: Floats) -> Floats:
+    """Values beyond one width grow as their logarithm only: a storm must not drown a breeze."""
+    size = np.abs(values)
+    return np.where(size > 1, np.sign(values) * (1 + np.log(np.maximum(size, 1))), values)
 
 
 def _scales(values: Floats) -> tuple[list[float], list[float]]:

@@ -17,13 +17,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from limpid.core.contracts import Reasons, Size
+from limpid.core.contracts import Needs, Reasons, Size
 from limpid.core.errors import RequestError, RunError
 from limpid.core.forms import Grid, GridShape, Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.lora import adapt, adaptable, fold_all
 from limpid.nets import backbone_config as configs
-from limpid.nets.backbone_body import Body
+from limpid.nets.backbone_body import Body, longest_text
 from limpid.nets.backbone_files import Checkpoint, need_transformers
 from limpid.nets.backbone_plan import choose_training, preferences
 
@@ -169,8 +169,8 @@ class Backbone(nn.Module):
         return {**settings, "model": ""}
 
     @classmethod
-    def needs(cls, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """Kind of column -> the options with which it gives what the checkpoint reads.
+    def needs(cls, settings: Mapping[str, Any]) -> dict[str, Needs]:
+        """Kind of column -> what it takes for it to give what the checkpoint reads.
 
         Args:
             settings: of the net, as far as they are known.
@@ -184,7 +184,7 @@ class Backbone(nn.Module):
         need_transformers(_WHERE)
         checkpoint = Checkpoint.find(named, where=_WHERE)
         config = configs.config_of(configs.clean(checkpoint.config, where=str(checkpoint.folder)), where=_WHERE)
-        return needs_of(config, checkpoint.preprocessing)
+        return _needs(config, checkpoint)
 
     def prepare(self, form: Any, target: Tensor) -> None:
         """Nothing to find in raw examples; features that were computed once are standardised, see `prepare_top`."""
@@ -256,18 +256,19 @@ def _channels(values: Any, shape: SeqShape | GridShape) -> tuple[tuple[float, ..
     return (), "the checkpoint says nothing, so that of the training pictures is used"
 
 
-def needs_of(config: Any, preprocessing: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _needs(config: Any, checkpoint: Checkpoint) -> dict[str, Needs]:
     """Kind of column -> its options, from a checkpoint's configuration."""
     reads = configs.reads_of(config)
     if reads == "input_ids":
-        most = getattr(config, "max_position_embeddings", None)
-        return {"text": {"unit": "backbone", **({} if most is None else {"longest": int(most)})}}
+        longest = longest_text(config)
+        most = {} if longest is None else {"max_tokens": longest}
+        return {"text": Needs({"unit": "backbone"}, most, {"tokeniser": checkpoint.tokeniser})}
     if reads == "pixel_values":
-        height, width = _size(config, preprocessing)
+        height, width = _size(config, checkpoint.preprocessing)
         options = {"channels": int(getattr(config, "num_channels", 3))}
-        return {"image": {**options, **({} if height is None else {"height": height, "width": width})}}
-    rate = preprocessing.get("sampling_rate")
-    return {"audio": {"rate": rate if isinstance(rate, int) and 1_000 <= rate <= 192_000 else 16_000}}
+        return {"image": Needs({**options, **({} if height is None else {"height": height, "width": width})})}
+    rate = checkpoint.preprocessing.get("sampling_rate")
+    return {"audio": Needs({"rate": rate if isinstance(rate, int) and 1_000 <= rate <= 192_000 else 16_000})}
 
 
 def _size(config: Any, preprocessing: Mapping[str, Any]) -> tuple[int | None, int | None]:

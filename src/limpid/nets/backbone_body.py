@@ -219,6 +219,17 @@ def _standardised(samples: Tensor, mask: Tensor) -> Tensor:
     return centred / (centred.square().sum(dim=1, keepdim=True) / count + 1e-7).sqrt()
 
 
+def longest_text(config: Any) -> int | None:
+    """The most tokens that a model reads, or None where there is no limit that it states."""
+    most = getattr(config, "max_position_embeddings", None)
+    if not isinstance(most, int):
+        return None
+    # Models of RoBERTa's kind count positions from behind the padding's id.
+    padding = getattr(config, "pad_token_id", None)
+    shifted = "roberta" in str(config.model_type) or config.model_type in ("camembert", "longformer", "mpnet", "esm")
+    return most - (padding or 0) - 1 if shifted else most
+
+
 def _check(body: Body, config: Any, shape: SeqShape | GridShape) -> None:
     """Refuse a form that the model does not read.
 
@@ -241,8 +252,8 @@ def _check(body: Body, config: Any, shape: SeqShape | GridShape) -> None:
         known = int(getattr(config, "vocab_size", 0))
         if fits and shape.vocabulary - 1 > known:
             raise _unread(body, f"{shape.vocabulary - 1:,} different tokens", f"the {known:,} of its own", "unit")
-        longest = getattr(config, "max_position_embeddings", None)
-        if fits and longest is not None and shape.length > int(longest):
+        longest = longest_text(config)
+        if fits and longest is not None and shape.length > longest:
             raise _unread(body, f"texts of {shape.length:,} tokens", f"at most {longest:,} tokens", "max_tokens")
     else:
         fits, given = reads == "input_values" and shape.width == 1 and not body.spectrum[1], "sequences of values"

@@ -5,8 +5,8 @@ Legend: B examples, L steps of the past, H steps ahead, C channels of the answer
 Challu et al. 2022, "N-HiTS: neural hierarchical interpolation for time series forecasting" (arXiv 2201.12886).
 Published defaults: three stacks of one block, two hidden layers of 512, maximum pooling by 2, 2 and 1 (8, 4, 1 for
 long horizons), answers at a 4th, a 2nd and all of the steps, linear interpolation between them. Here a block answers
-in several channels, from which the task's head makes quantiles, and reads what else is known of the past and of the
-steps to come beside the series, flattened.
+in several channels, from which the task's head makes quantiles, and reads beside the series what else is known of the
+past and of the steps to come, as means over a few stretches.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ class NHiTSSpec(Spec):
     dropout: Auto | Annotated[float, Field(ge=0, le=0.9)] = Field(
         default=AUTO, description="share of hidden values set to zero in training"
     )
+    points: Annotated[int, Field(ge=1, le=4096)] = Field(
+        default=12, description="stretches whose means say what else was known; half as many for what is known ahead"
+    )
     token_width: Annotated[int, Field(ge=1, le=4096)] = Field(
         default=16, description="width of a token's vector, where the sequence holds tokens"
     )
@@ -64,9 +67,12 @@ class Block(nn.Module):
         beside: values that are known beside the series, flattened.
         ahead: H, or the number of points of the answer for a sequence without steps to come.
         pool, rate, spec: of the block.
+        last: whether no block comes behind it, so that nothing need be explained.
     """
 
-    def __init__(self, own: int, steps: int, beside: int, ahead: int, pool: int, rate: int, spec: NHiTSSpec) -> None:
+    def __init__(
+        self, own: int, steps: int, beside: int, ahead: int, pool: int, rate: int, spec: NHiTSSpec, *, last: bool
+    ) -> None:
         super().__init__()
         assert spec.width != AUTO and spec.channels != AUTO and spec.dropout != AUTO
         self.own, self.steps, self.ahead, self.channels = own, steps, ahead, spec.channels
@@ -80,14 +86,14 @@ class Block(nn.Module):
             if spec.dropout:
                 layers.append(Dropout(spec.dropout))
         self.hidden = nn.Sequential(*layers)
-        self.back = nn.Linear(spec.width, own * self.knots)
+        self.back = None if last else nn.Linear(spec.width, own * self.knots)
         self.forth = nn.Linear(spec.width, self.channels * self.points)
 
-    def forward(self, series: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,own,L) and the rest to what is explained (B,own,L), and the answer (B,C,H)."""
+    def forward(self, series: Tensor, beside: Tensor) -> tuple[Tensor | None, Tensor]:
+        """(B,own,L) and the rest to what is explained (B,own,L), None in the last block, and the answer (B,C,H)."""
         seen = F.max_pool1d(series, self.pool, ceil_mode=True) if self.pool > 1 else series
         x = self.hidden(torch.cat([seen.flatten(1), beside], dim=1))
-        back = stretched(self.back(x).view(-1, self.own, self.knots), self.steps)
+        back = None if self.back is None else stretched(self.back(x).view(-1, self.own, self.knots), self.steps)
         return back, stretched(self.forth(x).view(-1, self.channels, self.points), self.ahead)
 
 
@@ -123,15 +129,13 @@ class NHiTS(nn.Module):
         self.stretch = Stretch(shape, spec.token_width)
         own, steps = self.stretch.own, self.stretch.steps
         ahead = self.stretch.ahead or min(16, steps)
-        beside = steps * self.stretch.past + self.stretch.ahead * self.stretch.known
+        self.points = min(spec.points, steps), max(1, min(spec.points // 2, self.stretch.ahead))
+        beside = self.points[0] * self.stretch.past + self.points[1] * self.stretch.known
         rates = [*spec.rates, *[spec.rates[-1]] * len(spec.pools)][: len(spec.pools)]
         self.blocks = nn.ModuleList(
-            Block(own, steps, beside, ahead, pool, rate, spec) for pool, rate in zip(spec.pools, rates, strict=True)
+            Block(own, steps, beside, ahead, pool, rate, spec, last=place == len(rates) - 1)
+            for place, (pool, rate) in enumerate(zip(spec.pools, rates, strict=True))
         )
-        # Nothing is left to explain after the last block.
-        last = self.blocks[-1]
-        assert isinstance(last, Block)
-        last.back.requires_grad_(False)
         self.width = spec.channels * ahead
 
     @classmethod
@@ -143,7 +147,7 @@ class NHiTS(nn.Module):
             settled["channels"] = 8
             because["channels"] = "about one for each quantile that the head makes of them"
         if spec.width == AUTO:
-            values = shape.length * (spec.token_width if shape.width is None else shape.width)
+            values = shape.length + spec.points * (spec.token_width if shape.width is None else shape.width)
 
             def cost(width: int) -> float:
                 return 2.0 * len(spec.pools) * width * (values + spec.depth * width)
@@ -194,15 +198,24 @@ class NHiTS(nn.Module):
     def forward(self, form: Seq) -> Tensor:
         """(B,D)."""
         own, past, ahead = self.stretch(form)
-        beside = torch.cat([past.flatten(1), ahead.flatten(1)], dim=1)
+        beside = self.beside(past, ahead)
         left = own.transpose(1, 2)
         answer: Tensor | None = None
         for block in self.blocks:
             back, forth = block(left, beside)
-            left = left - back
+            left = left if back is None else left - back
             answer = forth if answer is None else answer + forth
         assert answer is not None
         return answer.flatten(1)
+
+    def beside(self, past: Tensor, ahead: Tensor) -> Tensor:
+        """(B,beside) means over stretches of what else is known, since neighbouring steps say nearly the same."""
+        pooled = [
+            F.adaptive_avg_pool1d(x.transpose(1, 2), points).flatten(1)
+            for x, points in zip((past, ahead), self.points, strict=True)
+            if x.numel()
+        ]
+        return torch.cat(pooled, dim=1) if pooled else past.flatten(1)
 
     def flops(self) -> float:
         """Of one example."""

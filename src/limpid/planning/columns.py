@@ -17,6 +17,7 @@ from limpid.core.spec import parse
 from limpid.data.facts import column_facts
 from limpid.data.kinds import recognise_all
 from limpid.modalities import CATALOGUE
+from limpid.planning.needs import Given, net_asked, with_needs, within_limits
 
 
 @cache
@@ -148,7 +149,7 @@ def _separator(facts: ColumnFacts) -> str:
 
 
 def plan_options(
-    columns: Columns, facts: Mapping[str, ColumnFacts], size: Size, nets: Any = None
+    columns: Columns, facts: Mapping[str, ColumnFacts], size: Size, nets: Any = None, needs: Given | None = None
 ) -> tuple[dict[str, ColumnSpec], dict[str, str]]:
     """Decide every `auto` of the modalities from the facts of training rows.
 
@@ -157,6 +158,7 @@ def plan_options(
         facts: column -> what was counted in training rows.
         size: how much there is to learn from.
         nets: what the user asked of nets, as it stands in the settings.
+        needs: what these nets need of their columns.
 
     Returns:
         the columns with their options filled in, and the reasons by dotted path.
@@ -168,33 +170,16 @@ def plan_options(
         if not spec.use or modality.form is None or name not in facts:
             continue
         where = f"data.columns.{name}.options"
-        own = replace(size, net=net_named(nets, name, columns.specs))
-        planned, reasons = modality.plan(parse(modality.Spec, spec.options, where=where), facts[name], own)
+        own = replace(size, net=net_asked(nets, name, columns.specs).get("name"))
+        need = (needs or {}).get(name)
+        asked, given = (spec, {}) if need is None else with_needs(spec, need)
+        planned, reasons = modality.plan(parse(modality.Spec, asked.options, where=where), facts[name], own)
         specs[name] = spec.with_(options=planned.model_dump(mode="json"))
+        if need is not None:
+            specs[name], limits = within_limits(specs[name], asked, need)
+            reasons = {**given, **reasons, **limits}
         because.update({f"{where}.{field}": reason for field, reason in reasons.items()})
     return specs, because
-
-
-def net_named(nets: Any, column: str, specs: Mapping[str, ColumnSpec]) -> str | None:
-    """The net that the user named for a column with an input of its own, or None.
-
-    Args:
-        nets: the settings under `net`: a name, or a mapping with the main net's name and those of other columns.
-        column: in question.
-        specs: of all columns; the main net reads this one where no other is read, or where it leads.
-    """
-    settings = {"name": nets} if isinstance(nets, str) else nets if isinstance(nets, Mapping) else {}
-    own = settings.get(column)
-    if isinstance(own, Mapping):
-        own = own.get("name")
-    if isinstance(own, str):
-        return own
-    name = settings.get("name")
-    modalities = {n: CATALOGUE.load(s.kind, where="data.columns") for n, s in specs.items() if s.use}
-    others = [n for n, m in modalities.items() if m.form is not None and n != column]
-    leads = column in modalities and getattr(modalities[column], "leads", False)
-    alone = not others or (leads and not any(getattr(modalities[n], "leads", False) for n in others))
-    return name if isinstance(name, str) and alone else None
 
 
 def check_any(specs: Mapping[str, ColumnSpec], source: str) -> None:

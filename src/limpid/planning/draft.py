@@ -25,6 +25,7 @@ from limpid.data.split import SplitSpec
 from limpid.data.table import Table
 from limpid.planning.columns import Columns, check_any, decide_columns, plan_options
 from limpid.planning.encoders import Encoders
+from limpid.planning.needs import needs_of
 from limpid.planning.parts import (
     FIT_CELLS,
     Part,
@@ -178,7 +179,9 @@ def decide_data(
     if task_name == "classification":
         parts = {name: with_known_classes(part, fitted_task, repairs) for name, part in parts.items()}
     size = Size(rows=len(parts["train"].rows), outputs=fitted_task.outputs, task=task_name, seconds=seconds)
-    specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size, settings.get("net"))
+    nets = {**(settings.get("net") or {}), **{k: v for k, v in (settings.get("nets") or {}).items() if k != "name"}}
+    needs = needs_of(nets, {name: spec for name, spec in specs.items() if name not in starts.columns})
+    specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size, nets, needs)
     because.update(reasons)
     specs = _select(data, specs, facts, sample, parts["train"], fitted_task, seed, because)
     specs = starts.keep(specs, because)
@@ -190,7 +193,7 @@ def decide_data(
         task=fitted_task,
         columns=Columns(specs, columns.facts, columns.because),
         parts=parts,
-        encoders=Encoders.fit(specs, sample, files, starts.encoders),
+        encoders=Encoders.fit(specs, sample, files, starts.encoders, {n: need.fit for n, need in needs.items()}),
         facts=facts,
         because=because,
         repairs=repairs,

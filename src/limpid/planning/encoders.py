@@ -45,6 +45,7 @@ class Encoders:
         frame: pl.DataFrame,
         files: Mapping[str, pl.Series] | None = None,
         taken: Mapping[str, Modality] | None = None,
+        given: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> Self:
         """Learn from training rows.
 
@@ -53,6 +54,7 @@ class Encoders:
             frame: training rows, raw.
             files: of columns that hold whole files, some training cells; `frame` only names them.
             taken: encoders of a model that the run starts from; they come first, in that model's order.
+            given: column -> what its net brings for the fitting.
         """
         ready = taken or {}
         used: dict[str, ColumnSpec] = {name: columns[name] for name in ready}
@@ -65,7 +67,8 @@ class Encoders:
                 continue
             options = parse(modality.Spec, spec.options, where=f"data.columns.{name}.options")
             used[name] = spec
-            fitted[name] = modality.fit(options, clean((files or {}).get(name, frame[name]), spec))
+            cells = clean((files or {}).get(name, frame[name]), spec)
+            fitted[name] = modality.fit(options, cells, **(given or {}).get(name, {}))
         return cls(used, fitted)
 
     @property

@@ -19,7 +19,7 @@ from limpid.data.table import Table
 from limpid.planning.order import find_time
 
 LOOK_ROWS = 100_000
-CELLS = 64
+CELLS = 256
 """Whole files that are looked at to say what they are."""
 FIT_CELLS = 2_000
 """Whole files that encoders are fitted on, at most."""

@@ -148,9 +148,10 @@ def find_ids(
             together = pl.DataFrame([codes[n] for n in names])
             clash = 1 - together.with_columns(stamp=moments).n_unique() / max(len(moments), 1)
             if clash <= _CLASH:
-                found.append((together.n_unique(), names))
+                numbers = sum(specs[n].kind == "number" for n in names)
+                found.append((together.n_unique(), numbers, [frame.columns.index(n) for n in names], names))
         if found:
-            count, names = min(found)
+            count, _, _, names = min(found)
             return names, f"moments repeat, but hardly ever within one of the {count:,} {' and '.join(names)}"
     return (), "moments repeat, and no column tells such rows apart: rows of one moment are averaged"
 
@@ -223,7 +224,7 @@ def _steady(frame: pl.DataFrame, layout: Layout, specs: Specs) -> set[str]:
     if not others:
         return set()
     counts = frame.group_by(list(layout.ids)).agg(pl.col(n).drop_nulls().n_unique().alias(n) for n in others)
-    return {n for n in others if int(counts[n].max() or 0) <= 1}  # type: ignore[call-overload]
+    return {n for n in others if bool((counts[n] <= 1).all())}
 
 
 def static_columns(layout: Layout, specs: Specs, series: int) -> tuple[dict[str, ColumnSpec], str]:

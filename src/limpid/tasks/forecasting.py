@@ -146,7 +146,7 @@ class Forecasting:
             "origins": (1, "the model is judged at every cutoff"),
             "transform": ("none", "values are learnt in their own units, as nothing asks for another scale"),
             "unit": (1.0, "used by the log scale alone"),
-            "metric": ("mae", "the median is what the quantile loss aims at, and it has the least absolute error"),
+            "metric": ("quantile_loss", "it is what is minimised, and judges the median and the bands together"),
         }
         values["history"] = (2 * _DEFAULT_HORIZON, "twice the default horizon")
         if spec.horizon != AUTO:
