@@ -45,6 +45,7 @@ TYPICAL: Mapping[str, pl.Series] = {
     ),
     "series": pl.Series("x", [RNG.normal(size=k).round(3).tolist() for k in RNG.integers(1, 13, N)]),
     "image": pl.Series("x", [picture(i) for i in range(N)]),
+    "window": pl.Series("x", RNG.normal(size=(N, 1, 1))),
     "key": pl.Series("x", [f"k{i:05}" for i in range(N)]),
     "constant": pl.Series("x", ["same"] * N),
 }
@@ -100,7 +101,8 @@ def fitted(name: str, options: dict[str, Any], column: pl.Series) -> tuple[Any, 
 def check_parts(parts: dict[str, np.ndarray], shape: Any, rows: int) -> None:
     if isinstance(shape, SeqShape) and shape.vocabulary is None:
         values, length = parts["values"], parts["length"]
-        assert values.shape == (rows, shape.length, shape.width) and values.dtype == np.float32
+        assert values.shape == (rows, shape.length, shape.width)
+        assert values.dtype in (np.float32, np.float16)
         assert length.shape == (rows,) and length.dtype == np.int32
         assert (length >= 0).all() and (length <= shape.length).all() and np.isfinite(values).all()
         assert not values[np.arange(shape.length) >= length[:, None]].any()
@@ -137,7 +139,7 @@ def equal(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> bool:
     return one.keys() == two.keys() and all(np.array_equal(one[k], two[k]) for k in one)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if n != "window"])  # windows are cut out by a forecast
 def test_typical_columns_are_recognised(name: str) -> None:
     recognisers = {n: CATALOGUE.load(n, where="test").recognise for n in NAMES}
     kind, found = recognise(column_facts(TYPICAL[name]), recognisers)

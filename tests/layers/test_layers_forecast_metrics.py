@@ -43,7 +43,9 @@ def test_a_median_alone_has_the_weighted_absolute_error():
 
 def test_coverage_counts_both_ends():
     truth = np.array([[0.0, 1.0, 2.0, np.nan]])
-    assert once(merit.coverage(truth, np.array([[0.0, 2, 0, 0]]), np.array([[1.0, 3, 2, 1]])), 1) == pytest.approx(2 / 3)
+    assert once(merit.coverage(truth, np.array([[0.0, 2, 0, 0]]), np.array([[1.0, 3, 2, 1]])), 1) == pytest.approx(
+        2 / 3
+    )
 
 
 @pytest.mark.parametrize("name", ["mae", "rmse", "smape", "mase", "quantile_loss", "coverage"])

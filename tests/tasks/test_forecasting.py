@@ -17,7 +17,9 @@ random = np.random.default_rng(0)
 
 def task(values, **settings):
     frame = pl.DataFrame({"y": values.tolist()})
-    spec, _ = Forecasting.plan(parse(ForecastingSpec, {"horizon": values.shape[1], **settings}, where="task"), [], [], 9)
+    spec, _ = Forecasting.plan(
+        parse(ForecastingSpec, {"horizon": values.shape[1], **settings}, where="task"), [], [], 9
+    )
     return Forecasting.fit(spec, frame, None), frame
 
 

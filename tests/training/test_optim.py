@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from training_doubles import settings, small
 
+from limpid.training import muon
 from limpid.training.optim import Optimisers, total_norm
 
 LR, G, W = 0.1, 0.5, 2.0
@@ -56,12 +57,13 @@ def test_rmsprop():
     assert after(1, optimiser="rmsprop", momentum=0.0, second_moment=0.999) == pytest.approx(expected, rel=1e-4)
 
 
-def test_muon_is_torchs_and_leaves_the_rest_to_adamw():
+def test_muon_is_torchs_and_leaves_the_rest_to_adamw(monkeypatch):
+    monkeypatch.setattr(muon, "working_type", lambda _device: torch.bfloat16)  # as torch's, on any processor
     ours, theirs = small(), small()
     optimisers = Optimisers(ours, settings(optimiser="muon", weight_decay=DECAY))
     optimisers.set_rate(LR)
     hidden = [theirs.first.weight, theirs.second.weight]
-    muon = torch.optim.Muon(hidden, lr=LR, weight_decay=DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+    reference = torch.optim.Muon(hidden, lr=LR, weight_decay=DECAY, momentum=0.95, adjust_lr_fn="match_rms_adamw")
     spared = [p for n, p in theirs.named_parameters() if p.ndim < 2 or "embedding" in n]
     adamw = torch.optim.AdamW(
         [{"params": [theirs.head.weight], "weight_decay": DECAY}, {"params": spared, "weight_decay": 0.0}], lr=LR
@@ -72,7 +74,7 @@ def test_muon_is_torchs_and_leaves_the_rest_to_adamw():
             mine.grad = torch.randn(mine.shape, generator=draw)
             other.grad = mine.grad.clone()
         optimisers.step()
-        muon.step()
+        reference.step()
         adamw.step()
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
@@ -215,3 +217,30 @@ def test_what_the_model_froze_for_good_is_never_thawed():
     rules = Optimisers(model, settings(unfreeze=0.5))
     rules.thaw(100, 100)
     assert not model.low.weight.requires_grad and model.middle.weight.requires_grad
+
+
+def test_orthogonal_directions_are_those_of_the_singular_value_decomposition():
+    draw = torch.Generator().manual_seed(0)
+    for shape in ((6, 40), (40, 6), (5, 5)):
+        matrix = torch.randn(shape, generator=draw)
+        u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+        found = muon.orthogonal(matrix, torch.float32)
+        turned = u.t() @ found @ v.t()
+        assert (turned.diagonal() > 0.65).all() and (turned.diagonal() < 1.25).all()
+        assert float((turned - turned.diagonal().diag()).abs().max()) < 1e-4
+    assert not muon.orthogonal(torch.zeros(3, 4), torch.float32).any()
+
+
+def test_filters_of_a_convolution_move_like_the_matrix_of_their_rows():
+    conv, linear = nn.Conv2d(4, 6, 3, bias=False), nn.Linear(36, 6, bias=False)
+    with torch.no_grad():
+        linear.weight.copy_(conv.weight.flatten(1))
+    both = [(m, Optimisers(m, settings(optimiser="muon", weight_decay=DECAY))) for m in (conv, linear)]
+    gradient = torch.randn(6, 4, 3, 3, generator=torch.Generator().manual_seed(0))
+    for module, optimisers in both:
+        optimisers.set_rate(LR)
+        module.weight.grad = gradient.view_as(module.weight).clone()
+        optimisers.step()
+    torch.testing.assert_close(conv.weight.flatten(1), linear.weight)
+    conv.weight.grad = gradient.contiguous(memory_format=torch.channels_last)
+    both[0][1].step()

@@ -149,7 +149,9 @@ def forecast_table(
     for prediction in _predicted(bundle, windows, repairs):
         some = good[at : at + len(prediction.values)]
         at += len(some)
-        bounds = prediction.quantiles if quantiles else np.stack([prediction.lower, prediction.upper], axis=2)  # type: ignore[arg-type, list-item]
+        assert prediction.lower is not None
+        assert prediction.upper is not None
+        bounds = prediction.quantiles if quantiles else np.stack([prediction.lower, prediction.upper], axis=2)
         assert bounds is not None
         answers[some] = np.concatenate([prediction.values[:, :, None], bounds], axis=2)
     columns = [*_labels(book, ends, table, keep, cutting.horizon), *_times(book, cutting, ends, table)]

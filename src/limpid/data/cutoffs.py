@@ -1,8 +1,8 @@
 """Where series are cut: rolling origins in each part of the time, the end of what is given, and scales of the past.
 
-A window belongs to the part in which its steps to come lie, so no value to come is in two parts: windows across a border
-belong to none, or, where there are few, to the part in which they begin, and the values beyond it are hidden. Histories
-may reach back over a border.
+A window belongs to the part in which its steps to come lie, so no value to come is in two parts: windows across a
+border belong to none, or, where there are few, to the part in which they begin, and the values beyond it are hidden.
+Histories may reach back over a border.
 
 Legend of shapes: S series, G steps of all series, N windows.
 """
@@ -72,7 +72,7 @@ def thin(found: Origins, part: int, stride: int) -> Stamps:
     series, cutoff = found.series[own], found.cutoff[own]
     last = np.zeros(int(series.max()) + 1, dtype=np.int64)
     np.maximum.at(last, series, cutoff)
-    return own[(last[series] - cutoff) % stride == 0]
+    return np.asarray(own[(last[series] - cutoff) % stride == 0])
 
 
 def divide_steps(

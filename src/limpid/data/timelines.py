@@ -119,8 +119,8 @@ def read_stamps(frame: pl.DataFrame, layout: Layout) -> tuple[Stamps, Bools]:
         values, _ = parse_numbers(column, str(layout.columns[name].options.get("decimal", ".")))
         numbers[name] = values.fill_null(float("nan")).to_numpy().astype(np.float64)
     if layout.clock == "count":
-        values = numbers[layout.time[0]]
-        return _whole(np.where(values == np.round(values), values, np.nan))
+        counts = numbers[layout.time[0]]
+        return _whole(np.where(counts == np.round(counts), counts, np.nan))
     return _from_parts({part_word(name): values for name, values in numbers.items()})
 
 
@@ -322,8 +322,8 @@ def regularise(rows: Rows, layout: Layout, frequency: Frequency, name: str, repa
     by_series = np.argsort(rows.codes, kind="stable")
     back = (np.diff(rows.stamps[by_series]) < 0) & (np.diff(rows.codes[by_series]) == 0)
     if back.any():
-        first = int(rows.row[by_series[1:][back][0]])
-        repairs.add(where, "rows are earlier than the one before; sorted by time", int(back.sum()), f"row {first + 1}")
+        early = int(rows.row[by_series[1:][back][0]])
+        repairs.add(where, "rows are earlier than the one before; sorted by time", int(back.sum()), f"row {early + 1}")
     index = frequency.index(rows.stamps)
     order = np.lexsort((np.arange(len(index)), index, rows.codes))
     codes, index = rows.codes[order], index[order]

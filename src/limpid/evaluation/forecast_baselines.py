@@ -199,7 +199,7 @@ def _ridge(design: Floats, wanted: Floats) -> Floats:
     known = np.isfinite(wanted)
     if known.all():
         return np.asarray(np.linalg.solve(design.T @ design + penalty, design.T @ wanted))
-    whole = known.all(axis=1)
+    whole = np.asarray(known.all(axis=1))
     weights = np.zeros((design.shape[1], wanted.shape[1]))
     if whole.sum() >= 0.5 * len(whole):
         part = design[whole]

@@ -54,9 +54,11 @@ class HorizonHead(nn.Module):
         if form is None or form.level is None:
             return raw
         shape = (len(raw), *([1] * (raw.dim() - 2)))
-        season = (self.share * self._season(form)).repeat_interleave(len(self.quantiles), dim=1)
+        share = self.get_buffer("share")
+        season = (share * self._season(form)).repeat_interleave(len(self.quantiles), dim=1)
         level, spread = form.level[:, 0].reshape(*shape, 1), form.level[:, 1].reshape(*shape, 1)
-        return level + spread * (season.reshape(*shape, -1) + raw)
+        answer: Tensor = level + spread * (season.reshape(*shape, -1) + raw)
+        return answer
 
     def _season(self, form: Any) -> Tensor:
         """(B,H) the value one season earlier, or a whole number of seasons where one is shorter than the horizon."""

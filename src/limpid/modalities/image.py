@@ -138,7 +138,8 @@ class Image:
         done = read_cells(column, read, column.name, Repairs())
         if not done:
             return cls(spec, column.name, [127.5] * frame.channels, [64.0] * frame.channels, frame.levels)
-        mean, square = sums[done].mean(axis=0)
+        # Sorted, so that the last bits do not depend on the order of the rows.
+        mean, square = np.sort(sums[done], axis=0).mean(axis=0)
         # A deviation below a step of uint8 is rounding.
         std = np.maximum(np.sqrt(np.maximum(square - mean**2, 0.0)), 1.0)
         return cls(spec, column.name, mean.tolist(), std.tolist(), frame.levels)

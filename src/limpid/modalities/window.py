@@ -65,7 +65,7 @@ class Window:
 
     Spec: ClassVar[type[Spec]] = WindowSpec
     form: str | None = "seq"
-    net: str | None = "nhits"
+    net: ClassVar[str | None] = "dlinear"
     leads: ClassVar[bool] = True
     of_files: ClassVar[bool] = False
 
@@ -144,7 +144,7 @@ class Window:
         values[:, :, -1] = ((np.log(own / whole) - middle) / width)[:, None]
         return {
             "values": np.clip(values, -_FAR, _FAR).astype(np.float16),
-            "length": np.full(rows, steps, dtype=np.int64),
+            "length": np.full(rows, steps, dtype=np.int32),
             "level": np.stack([level, spread], axis=1).astype(np.float32),
         }
 

@@ -224,7 +224,7 @@ def _steady(frame: pl.DataFrame, layout: Layout, specs: Specs) -> set[str]:
     if not others:
         return set()
     counts = frame.group_by(list(layout.ids)).agg(pl.col(n).drop_nulls().n_unique().alias(n) for n in others)
-    return {n for n in others if int(counts[n].max() or 0) <= 1}  # type: ignore[call-overload]
+    return {n for n in others if bool((counts[n] <= 1).all())}
 
 
 def static_columns(layout: Layout, specs: Specs, series: int) -> tuple[dict[str, ColumnSpec], str]:

@@ -133,11 +133,12 @@ def held_by_step(steps: Sequence[Mapping[str, Any]]) -> Figure | None:
             values.append({"x": step, "y": share, "says": says})
     if not values:
         return None
-    low = min(0.8, min(v["y"] for v in values))
+    shares = [share for s in steps if (share := real(s.get("coverage"))) is not None]
+    low = min(0.8, *shares)
     return figure(
         "Values within the 90 % band",
         "Near the dashed line at 90 % the bands are as wide as they should be; below it, too narrow.",
-        f"Between {percent(min(v['y'] for v in values))} and {percent(max(v['y'] for v in values))} of the values lie "
+        f"Between {percent(min(shares))} and {percent(max(shares))} of the values lie "
         f"within their band, over {len(values)} steps ahead.",
         layer=[
             {

@@ -16,7 +16,10 @@ _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 _HARMFUL_HERE = re.compile(_HARMFUL.pattern[:-1] + "\u2028\u2029]")
 
 LOWER_IS_BETTER = frozenset(
-    "log_loss brier ece rmse mae mse median_absolute_error median_error pinball smape mape mase quantile_loss wer loss".split()
+    (
+        "log_loss brier ece rmse mae mse median_absolute_error median_error pinball smape mape mase quantile_loss wer "
+        "loss"
+    ).split()
 )
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-from limpid.core.errors import RequestError
 from limpid.layers.parameters import groups
 from limpid.planning.train_spec import TrainSpec
 from limpid.training import eager
+from limpid.training.muon import Muon
 
 _MUON_MOMENTUM = 0.95
 
@@ -107,8 +107,7 @@ class Optimisers:
 def build(model: nn.Module, spec: TrainSpec) -> list[Optimizer]:
     """The optimisers that the spec names, with weight decay where it belongs.
 
-    Muon (Jordan et al. 2024) moves a hidden matrix by the nearest orthogonal one to its momentum; with the scale of
-    Moonshot (Liu et al. 2025, arXiv 2502.16982) its updates are as large as those of AdamW, so both share one rate.
+    Muon is for hidden matrices and filters, AdamW for the rest; both share one rate.
     """
     assert spec.weight_decay != "auto", "the plan decides the weight decay"
     decay = spec.weight_decay
@@ -116,13 +115,13 @@ def build(model: nn.Module, spec: TrainSpec) -> list[Optimizer]:
     factors = _factors(model, 1.0 if spec.depth_decay == "auto" else spec.depth_decay)
     if spec.optimiser != "muon":
         return [_rule(spec, [*_lists(divided.decayed, decay, factors), *_lists(divided.spared, 0.0, factors)])]
-    hidden = [p for p in divided.matrices if p.ndim == 2]
+    hidden = divided.matrices
     inside = {id(p) for p in hidden}
     rest = _lists([p for p in divided.decayed if id(p) not in inside], decay, factors)
     rest += _lists(divided.spared, 0.0, factors)
     chosen: list[Optimizer] = []
     if hidden:
-        chosen.append(_muon(_lists(hidden, decay, factors), decay))
+        chosen.append(Muon(_lists(hidden, decay, factors), momentum=_MUON_MOMENTUM, weight_decay=decay))
     if rest:
         chosen.append(AdamW(rest, lr=0.0, betas=(spec.momentum, spec.second_moment), fused=True))
     return chosen
@@ -146,19 +145,6 @@ def _lists(parameters: list[nn.Parameter], decay: float, factors: dict[int, floa
     for parameter in parameters:
         found.setdefault(factors.get(id(parameter), 1.0), []).append(parameter)
     return [{"params": list(p), "weight_decay": decay, "factor": factor} for factor, p in found.items()]
-
-
-def _muon(matrices: list[dict[str, Any]], decay: float) -> Optimizer:
-    try:
-        from torch.optim import Muon
-    except ImportError as error:
-        raise RequestError(
-            f"torch {torch.__version__} has no optimiser called muon",
-            where="train.optimiser",
-            expected="torch 2.9 or newer for muon",
-            fix="pip install --upgrade torch, or choose --set train.optimiser=adamw",
-        ) from error
-    return Muon(matrices, lr=0.0, weight_decay=decay, momentum=_MUON_MOMENTUM, adjust_lr_fn="match_rms_adamw")
 
 
 def _rule(spec: TrainSpec, lists: list[dict[str, Any]]) -> Optimizer:
