@@ -127,7 +127,11 @@ def opinions(rows: int, seed: int) -> pl.DataFrame:
 def test_texts_are_read_with_the_models_own_tokeniser(how, tmp_path):
     place = checkpoint("bert", tmp_path / "bert")
     data = opinions(300, 0)
-    options = {"head": {"train.epochs": 30}, "adapters": {"train.lr": 0.02}, "all": {"train.lr": 0.003}}[how]
+    options = {
+        "head": {"train.epochs": 100, "train.lr": 0.02},
+        "adapters": {"train.lr": 0.02},
+        "all": {"train.lr": 0.003},
+    }[how]
     options = {"train.epochs": 15, **options}
     sets = {**QUICK, "data.columns.review": "text", "net.model": str(place), "net.train": how, **options}
     run = limpid.train(data, target="verdict", net="backbone", out=tmp_path / "r", quiet=True, set=sets)
