@@ -123,7 +123,8 @@ def _one_channel(values: np.ndarray, mended: list[Mended]) -> np.ndarray:
     power = np.square(values, dtype=np.float64).mean()
     if np.square(mixed, dtype=np.float64).mean() < _CANCELLED * power / channels:
         mended.append(Mended("had channels that cancel each other, the loudest one taken", f"{channels} channels"))
-        return values[:, int(np.square(values, dtype=np.float64).mean(axis=0).argmax())]
+        loudest: np.ndarray = values[:, int(np.square(values, dtype=np.float64).mean(axis=0).argmax())]
+        return loudest
     mended.append(Mended("had several channels, mixed down to one", f"{channels} channels"))
     return mixed
 
