@@ -394,7 +394,7 @@ def test_it_learns_what_a_linear_model_cannot(name):
 def test_every_parameter_has_its_group(name):
     net = build(name, shape_of(name))
     found = groups(net)
-    assert found.decayed or not learns(name)
+    assert found.decayed or not learns(name) or name == "fasttext"  # which is vectors of tokens alone
     assert len(found.decayed) + len(found.spared) == len(list(net.parameters()))
     assert all(p.dim() >= 2 for p in found.decayed)
     names = dict(net.named_parameters())
