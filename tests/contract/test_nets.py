@@ -247,10 +247,11 @@ def test_padding_never_changes_a_gradient(name, variant):
     form = example(shape, 50)
     found = []
     for seen in (form, padded(form, before=2, behind=4)):
-        if not learns(name):
-            return
         net.zero_grad()
-        net(seen).square().sum().backward()
+        loss = net(seen).square().sum()
+        if not loss.requires_grad:  # nothing that these values meet is found by gradients
+            return
+        loss.backward()
         found.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
     for one, two in zip(*found, strict=True):
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
@@ -394,7 +395,8 @@ def test_it_learns_what_a_linear_model_cannot(name):
 def test_every_parameter_has_its_group(name):
     net = build(name, shape_of(name))
     found = groups(net)
-    assert found.decayed or not learns(name) or name == "fasttext"  # which is vectors of tokens alone
+    # The matrix of dlinear is the task's head; fasttext is vectors of tokens alone.
+    assert found.decayed or name in ("dlinear", "fasttext") or not learns(name)
     assert len(found.decayed) + len(found.spared) == len(list(net.parameters()))
     assert all(p.dim() >= 2 for p in found.decayed)
     names = dict(net.named_parameters())

@@ -150,7 +150,7 @@ def test_arrays_of_other_types() -> None:
     ("data", "message"),
     [
         (np.zeros(3), "1 dimension"),
-        (np.zeros((2, 2, 2)), "3 dimensions"),
+        (np.zeros((2, 2, 2, 2, 2)), "5 dimensions"),
         ({"a": [1, 2], "b": [1]}, "'b' has 1 rows"),
         ({"a": 3}, "'a' is int"),
         ({"a": [{"x": 1}]}, "nested"),

@@ -65,7 +65,7 @@ class Window:
 
     Spec: ClassVar[type[Spec]] = WindowSpec
     form: str | None = "seq"
-    net: str | None = "nhits"
+    net: ClassVar[str | None] = "dlinear"
     leads: ClassVar[bool] = True
     of_files: ClassVar[bool] = False
 

@@ -22,6 +22,7 @@ from limpid.layers.dropout import Dropout
 from limpid.layers.stretches import Stretch, decompose
 
 _KERNEL = 25
+_STEPS = 1_500
 
 
 class DLinearSpec(Spec):
@@ -79,8 +80,11 @@ class DLinear(nn.Module):
     def train_defaults(cls, spec: DLinearSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
         batch = 32 if size.rows < 20_000 else 256
+        steps = max(1, size.rows // batch)
+        epochs = min(max(_STEPS // steps, 6), 100)
         values = {
             "batch": batch,
+            "epochs": epochs,
             "optimiser": "adamw",
             "lr": 0.001,
             "weight_decay": 0.01,
@@ -91,6 +95,7 @@ class DLinear(nn.Module):
         }
         reasons = {
             "batch": f"as published, 32 for few windows: {size.rows:,} here",
+            "epochs": f"about {_STEPS:,} steps, in 6 to 100 epochs of {steps:,} steps each",
             "optimiser": "robust without tuning",
             "lr": "within the published 0.0001 to 0.05",
             "weight_decay": "neighbouring steps say nearly the same, so their weights need a tie",

@@ -67,9 +67,12 @@ class Block(nn.Module):
         beside: values that are known beside the series, flattened.
         ahead: H, or the number of points of the answer for a sequence without steps to come.
         pool, rate, spec: of the block.
+        last: whether no block comes behind it, so that nothing need be explained.
     """
 
-    def __init__(self, own: int, steps: int, beside: int, ahead: int, pool: int, rate: int, spec: NHiTSSpec) -> None:
+    def __init__(
+        self, own: int, steps: int, beside: int, ahead: int, pool: int, rate: int, spec: NHiTSSpec, *, last: bool
+    ) -> None:
         super().__init__()
         assert spec.width != AUTO and spec.channels != AUTO and spec.dropout != AUTO
         self.own, self.steps, self.ahead, self.channels = own, steps, ahead, spec.channels
@@ -83,14 +86,14 @@ class Block(nn.Module):
             if spec.dropout:
                 layers.append(Dropout(spec.dropout))
         self.hidden = nn.Sequential(*layers)
-        self.back = nn.Linear(spec.width, own * self.knots)
+        self.back = None if last else nn.Linear(spec.width, own * self.knots)
         self.forth = nn.Linear(spec.width, self.channels * self.points)
 
-    def forward(self, series: Tensor, beside: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,own,L) and the rest to what is explained (B,own,L), and the answer (B,C,H)."""
+    def forward(self, series: Tensor, beside: Tensor) -> tuple[Tensor | None, Tensor]:
+        """(B,own,L) and the rest to what is explained (B,own,L), None in the last block, and the answer (B,C,H)."""
         seen = F.max_pool1d(series, self.pool, ceil_mode=True) if self.pool > 1 else series
         x = self.hidden(torch.cat([seen.flatten(1), beside], dim=1))
-        back = stretched(self.back(x).view(-1, self.own, self.knots), self.steps)
+        back = None if self.back is None else stretched(self.back(x).view(-1, self.own, self.knots), self.steps)
         return back, stretched(self.forth(x).view(-1, self.channels, self.points), self.ahead)
 
 
@@ -130,12 +133,9 @@ class NHiTS(nn.Module):
         beside = self.points[0] * self.stretch.past + self.points[1] * self.stretch.known
         rates = [*spec.rates, *[spec.rates[-1]] * len(spec.pools)][: len(spec.pools)]
         self.blocks = nn.ModuleList(
-            Block(own, steps, beside, ahead, pool, rate, spec) for pool, rate in zip(spec.pools, rates, strict=True)
+            Block(own, steps, beside, ahead, pool, rate, spec, last=place == len(rates) - 1)
+            for place, (pool, rate) in enumerate(zip(spec.pools, rates, strict=True))
         )
-        # Nothing is left to explain after the last block.
-        last = self.blocks[-1]
-        assert isinstance(last, Block)
-        last.back.requires_grad_(False)
         self.width = spec.channels * ahead
 
     @classmethod
@@ -203,7 +203,7 @@ class NHiTS(nn.Module):
         answer: Tensor | None = None
         for block in self.blocks:
             back, forth = block(left, beside)
-            left = left - back
+            left = left if back is None else left - back
             answer = forth if answer is None else answer + forth
         assert answer is not None
         return answer.flatten(1)

@@ -380,11 +380,7 @@ def _encoders(
     specs = {n: static[n] for n in names if facts[n].distinct > 1}
     planned, reasons = plan_options(Columns(specs, facts, {}), facts, size)
     because.update(reasons)
-    encoders = Encoders.fit({WINDOW: ColumnSpec(kind="window", options=options), **planned}, frame)
-    if len(train.rows) < _FEW_WINDOWS:
-        window = encoders.modality(WINDOW)
-        window.net = "dlinear"  # type: ignore[attr-defined]  # fewer weights than windows could teach otherwise
-    return encoders
+    return Encoders.fit({WINDOW: ColumnSpec(kind="window", options=options), **planned}, frame)
 
 
 def _training_rows(

@@ -22,7 +22,7 @@ from limpid.data.media.wav import MOST_CHANNELS, MOST_FRAMES, RATES, Compressed,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BLOCK = 1 << 16  # frames read at once
+_BLOCK = 1 << 12  # frames read at once
 _LOUD = 4.0  # full scale is 1; floats beyond this are written in another unit
 _CANCELLED = 0.01  # share of the channels' power that mixing must leave
 

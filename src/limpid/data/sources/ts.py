@@ -32,7 +32,7 @@ _CELLS = 2_000_000  # values of one frame
 _HEADER_LINES = 100_000
 _FLAGS = ("timestamps", "missing", "univariate", "equallength", "classlabel", "targetlabel")
 _KNOWN = (*_FLAGS, "problemname", "dimension", "dimensions", "serieslength", "data")
-_MARK = re.compile(rb"^\s*(#[^\n]*\n\s*)*@(problemname|timestamps|univariate|data|classlabel|targetlabel)", re.I)
+_MARK = re.compile(rb"\s*(#[^\n]*\n\s*)*@(" + "|".join(_KNOWN).encode() + rb")\b", re.I)
 
 
 def is_ts(head: bytes) -> bool:
