@@ -49,10 +49,10 @@ def bootstrap(
         repeats: bootstrap samples; 0 gives no intervals.
 
     Returns:
-        name -> (low, high), for the figures that are defined.
+        name -> (low, high), for the figures that are defined; empty for a single row, of which all samples are alike.
     """
     rows = len(target)
-    if repeats <= 0 or rows == 0:
+    if repeats <= 0 or rows <= 1:
         return {}
     keep = _chosen(rows, seed)
     shrink = np.sqrt(len(keep) / rows)
