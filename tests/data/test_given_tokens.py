@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("tokenizers", reason="needs the extra hf")
 
-from limpid.core.errors import BundleError  # noqa: E402
-from limpid.data.given_tokens import GivenTokens  # noqa: E402
-from limpid.data.stored import Stored  # noqa: E402
+from limpid.core.errors import BundleError
+from limpid.data.given_tokens import GivenTokens
+from limpid.data.stored import Stored
 
 
 def made():

@@ -23,7 +23,9 @@ def hums(rows: int, seed: int) -> pl.DataFrame:
         np.sin(np.arange(n) * (0.9 if h else 0.08) + g.uniform(0, 6)) + 0.1 * g.normal(size=n)
         for n, h in zip(lengths, high, strict=True)
     ]
-    return pl.DataFrame({"wave": [w.astype(np.float32).tolist() for w in waves], "pitch": np.where(high, "high", "low")})
+    return pl.DataFrame(
+        {"wave": [w.astype(np.float32).tolist() for w in waves], "pitch": np.where(high, "high", "low")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,11 @@ def opinions(rows: int, seed: int) -> pl.DataFrame:
 def test_texts_are_read_with_the_models_own_tokeniser(how, tmp_path):
     place = checkpoint("bert", tmp_path / "bert")
     data = opinions(300, 0)
-    options = {"head": {"train.epochs": 30}, "adapters": {"train.lr": 0.02}, "all": {"train.lr": 0.003}}[how]
+    options = {
+        "head": {"train.epochs": 100, "train.lr": 0.02},
+        "adapters": {"train.lr": 0.02},
+        "all": {"train.lr": 0.003},
+    }[how]
     options = {"train.epochs": 15, **options}
     sets = {**QUICK, "data.columns.review": "text", "net.model": str(place), "net.train": how, **options}
     run = limpid.train(data, target="verdict", net="backbone", out=tmp_path / "r", quiet=True, set=sets)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from limpid.core.contracts import Reasons, Size
 from limpid.core.errors import RequestError
 from limpid.core.forms import SeqShape
 from limpid.core.repairs import Repairs
-from limpid.core.schema import ColumnFacts, Recognition
+from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
 from limpid.core.spec import AUTO, Auto, Spec
-from limpid.data.cleaning import canonical, plain
+from limpid.data.augment_tokens import TokenAugmentSpec
+from limpid.data.cleaning import canonical, clean, plain
 from limpid.data.given_tokens import GivenTokens
 from limpid.data.stored import Stored, decided
+from limpid.data.text_shown import show_texts
 from limpid.data.text_units import Characters, Hashed, KnownWords, Pairs, Unit
 
 UnitName = Literal["hashed", "words", "characters", "bpe", "backbone"]
@@ -62,6 +64,15 @@ class TextSpec(Spec):
     pieces: Auto | bool = Field(
         AUTO, description="whether pieces of 3 to 5 characters of each word are tokens too, where words are hashed"
     )
+    augment: TokenAugmentSpec = Field(
+        default_factory=TokenAugmentSpec, description="how tokens of training rows are changed, each pass anew"
+    )
+
+    @model_validator(mode="after")
+    def _has_unknown(self) -> TextSpec:
+        if self.unit == "hashed" and self.augment.how == "unknown":
+            raise ValueError("hashed words have no token for the unknown; remove them, or choose another unit")
+        return self
 
 
 class Text:
@@ -73,11 +84,13 @@ class Text:
 
     Spec: ClassVar[type[Spec]] = TextSpec
     form: ClassVar[str | None] = "seq"
+    augmenter: ClassVar[str] = "limpid.layers.augment_tokens:TokenAugment"
 
-    def __init__(self, name: str, unit: Unit, max_tokens: int) -> None:
+    def __init__(self, name: str, unit: Unit, max_tokens: int, augment: TokenAugmentSpec) -> None:
         self.name = name
         self.unit = unit
         self.max_tokens = max_tokens
+        self.augment = augment
 
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
@@ -104,7 +117,7 @@ class Text:
             changes[field], reasons[field] = value, reason
             return value
 
-        unit = settle("unit", *_unit(size))
+        unit = settle("unit", *_unit(spec, size))
         hashed = unit == "hashed"
         pieces = settle(
             "pieces",
@@ -148,7 +161,7 @@ class Text:
             unit = GivenTokens(tokeniser, where=f"column {column.name}")
         else:
             unit = _LEARNT[spec.unit].learn(_texts(column), spec.max_tokens, spec.buckets, spec.min_count)
-        return cls(column.name, unit, spec.max_tokens)
+        return cls(column.name, unit, spec.max_tokens, spec.augment)
 
     def encode(self, column: pl.Series, repairs: Repairs) -> dict[str, np.ndarray]:
         """`tokens` (N, max_tokens) int32."""
@@ -158,6 +171,17 @@ class Text:
             part = texts.slice(start, _ROWS)
             tokens[start : start + len(part)] = self.unit.tokens(part, self.max_tokens)
         return {"tokens": tokens}
+
+    @classmethod
+    def show(cls, cells: pl.Series, groups: Sequence[str | None] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a person wants to see: how long the texts are, and which words they are made of.
+
+        Args:
+            cells: of the column.
+            groups: of each cell its class, or None.
+            options: settings, decided or not.
+        """
+        return show_texts(_texts(clean(cells, ColumnSpec(kind="text"))))
 
     def shape(self) -> SeqShape:
         """A seq of token ids."""
@@ -186,7 +210,7 @@ class Text:
         else:
             unit = (GivenTokens if spec.unit == "backbone" else _LEARNT[spec.unit]).read(stored, spec.buckets)
         stored.done()
-        return cls(name, unit, spec.max_tokens)
+        return cls(name, unit, spec.max_tokens, spec.augment)
 
 
 def _no_tokeniser(name: str) -> RequestError:
@@ -204,7 +228,9 @@ def _texts(column: pl.Series) -> pl.Series:
     return column if column.dtype == pl.String else canonical(column)
 
 
-def _unit(size: Size) -> tuple[UnitName, str]:
+def _unit(spec: TextSpec, size: Size) -> tuple[UnitName, str]:
+    if spec.augment.how == "unknown":
+        return "words", "hidden tokens are to become the token of unknown words, which hashed words lack"
     if size.net is None:
         return "hashed", "the default net for text sums its tokens up, so pieces may stand behind the words"
     if size.net in _ORDERLESS:
