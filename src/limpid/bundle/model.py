@@ -159,7 +159,7 @@ class Model:
         where = str(folder)
         spec = layout.load_member(members["spec.json"], f"{where}/spec.json")
         fitted = layout.load_member(members["encoders.json"], f"{where}/encoders.json")
-        if not isinstance(spec, dict) or set(spec) - {_LAYOUT_KEY} != _SPEC_KEYS:
+        if not isinstance(spec, dict) or not _SPEC_KEYS <= spec.keys() <= _SPEC_KEYS | {_LAYOUT_KEY}:
             raise layout.refuse("spec.json has other keys than it should", f"{where}/spec.json")
         if not isinstance(fitted, dict) or set(fitted) != {"columns", "task"}:
             raise layout.refuse("encoders.json has other keys than it should", f"{where}/encoders.json")
