@@ -73,7 +73,7 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("series", {"stride": 3}),
     ("image", {"height": 8, "channels": 1, "fit": "pad"}),
     ("audio", {"emit": "seq", "trim": True, "level": "none"}),
-    ("audio", {"rate": 4_000, "seconds": 0.06, "bands": 8}),
+    ("audio", {"hop_ms": 5, "bands": 8}),
 ]
 STRANGE: list[pl.Series] = [
     pl.Series(

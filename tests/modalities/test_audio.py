@@ -80,7 +80,7 @@ def test_a_grid_is_the_sequence_in_the_middle_of_silence() -> None:
     whole = Audio.fit(spec.with_(emit="seq"), column(cells)).encode(column(cells), Repairs())
     length = int(whole["length"][1])
     before = (grid.shape[1] - length) // 2
-    assert 0 < before and np.allclose(grid[:, before : before + length], whole["values"][1, :length].T, atol=5e-3)
+    assert before > 0 and np.allclose(grid[:, before : before + length], whole["values"][1, :length].T, atol=5e-3)
     assert (grid[:, 0] == grid[:, -1]).all() and (grid[:, 0] < grid[:, before : before + length].min(axis=1)).all()
 
 
