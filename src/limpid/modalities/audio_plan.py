@@ -101,7 +101,7 @@ def plan_audio(spec: Any, looks: Sequence[Look], size: Size) -> tuple[dict[str, 
     )
     settle(
         "augment",
-        SpectrogramAugmentSpec().model_dump(),
+        SpectrogramAugmentSpec.model_validate({}).model_dump(),
         "other speakers, rooms and beginnings are to be expected: moved, stretched, masked (arXiv 1904.08779)",
     )
     return changes, because

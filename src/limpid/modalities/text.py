@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -14,12 +14,13 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.errors import RequestError
 from limpid.core.forms import SeqShape
 from limpid.core.repairs import Repairs
-from limpid.core.schema import ColumnFacts, Recognition
+from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.data.augment_tokens import TokenAugmentSpec
-from limpid.data.cleaning import canonical, plain
+from limpid.data.cleaning import canonical, clean, plain
 from limpid.data.given_tokens import GivenTokens
 from limpid.data.stored import Stored, decided
+from limpid.data.text_shown import show_texts
 from limpid.data.text_units import Characters, Hashed, KnownWords, Pairs, Unit
 
 UnitName = Literal["hashed", "words", "characters", "bpe", "backbone"]
@@ -170,6 +171,17 @@ class Text:
             part = texts.slice(start, _ROWS)
             tokens[start : start + len(part)] = self.unit.tokens(part, self.max_tokens)
         return {"tokens": tokens}
+
+    @classmethod
+    def show(cls, cells: pl.Series, groups: Sequence[str | None] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a person wants to see: how long the texts are, and which words they are made of.
+
+        Args:
+            cells: of the column.
+            groups: of each cell its class, or None.
+            options: settings, decided or not.
+        """
+        return show_texts(_texts(clean(cells, ColumnSpec(kind="text"))))
 
     def shape(self) -> SeqShape:
         """A seq of token ids."""

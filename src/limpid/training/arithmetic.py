@@ -74,7 +74,7 @@ def autocast(precision: str, device: str) -> AbstractContextManager[object]:
 def set_layout(model: nn.Module, channels_last: bool) -> None:
     """Have a network read pictures with the channels of a pixel side by side, or one channel after another."""
     if hasattr(model, "channels_last"):
-        model.channels_last = channels_last
+        model.channels_last = channels_last  # type: ignore[assignment]
 
 
 def _flushes_denormals() -> bool:

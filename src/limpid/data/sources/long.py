@@ -48,8 +48,9 @@ def changing(table: Table, id_: str, time: str, left_out: Collection[str]) -> tu
     others = [c for c in table.columns if c not in (id_, time, *left_out)]
     frame = table.read([id_, *others]).drop_nulls(id_)
     varied = frame.group_by(id_).agg(pl.col(c).n_unique().alias(c) for c in others)
-    moving = [c for c in others if int(varied[c].max() or 0) > 1]  # type: ignore[call-overload]
-    values, words = [], []
+    moving = [c for c in others if bool((varied[c] > 1).any())]
+    values: list[str] = []
+    words: list[str] = []
     for name in moving:
         _, bad = parse_numbers(frame[name])
         (values if float(np.asarray(bad).mean()) <= 0.05 else words).append(name)

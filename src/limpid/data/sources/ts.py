@@ -78,7 +78,7 @@ def open_ts(path: Path, name: str, room: Room, *, lenient: bool = False) -> Tabl
         DataError: naming the file and the line.
     """
     key = key_of(path, "ts", "lenient" if lenient else "")
-    stored = open_stored(name, key)
+    stored: Table | None = open_stored(name, key)
     if stored is None:
         try:
             stored = _read(path, name, key, room, None, lenient)
