@@ -1,6 +1,7 @@
 """One suite over every kind of column."""
 
 import json
+import struct
 from collections.abc import Mapping
 from datetime import date, timedelta
 from io import BytesIO
@@ -35,6 +36,13 @@ def picture(seed: int) -> bytes:
     return file.getvalue()
 
 
+def sound(seed: int) -> bytes:
+    """A WAV file of a tenth of a second of noise, 8,000 samples in a second."""
+    body = np.random.default_rng(seed).normal(0, 3_000, 800).astype("<i2").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, 1, 1, 8_000, 16_000, 2, 16)
+    return head + struct.pack("<4sI", b"data", len(body)) + body
+
+
 TYPICAL: Mapping[str, pl.Series] = {
     "number": pl.Series("x", RNG.lognormal(size=N).round(3)).cast(pl.String),
     "category": pl.Series("x", RNG.choice(["red", "green", "blue"], N)),
@@ -45,6 +53,7 @@ TYPICAL: Mapping[str, pl.Series] = {
     ),
     "series": pl.Series("x", [RNG.normal(size=k).round(3).tolist() for k in RNG.integers(1, 13, N)]),
     "image": pl.Series("x", [picture(i) for i in range(N)]),
+    "audio": pl.Series("x", [sound(i) for i in range(N)]),
     "window": pl.Series("x", RNG.normal(size=(N, 1, 1))),
     "key": pl.Series("x", [f"k{i:05}" for i in range(N)]),
     "constant": pl.Series("x", ["same"] * N),
@@ -63,6 +72,8 @@ SPECS: list[tuple[str, dict[str, Any]]] = [
     ("series", {"standardise": "none", "gaps": "zero", "length": 12, "stride": 1}),
     ("series", {"stride": 3}),
     ("image", {"height": 8, "channels": 1, "fit": "pad"}),
+    ("audio", {"emit": "seq", "trim": True, "level": "none"}),
+    ("audio", {"hop_ms": 5, "bands": 8}),
 ]
 STRANGE: list[pl.Series] = [
     pl.Series(
@@ -76,6 +87,7 @@ STRANGE: list[pl.Series] = [
     pl.Series("x", [None, None], dtype=pl.Null),
     pl.Series("x", [b"\xff", b""]),
     pl.Series("x", [picture(1), None, picture(2)[:90], b"RIFF\x24\0\0\0WAVEfmt "]),
+    pl.Series("x", [sound(1), sound(2)[:900], sound(3)[:300]]),
     pl.Series("x", [timedelta(days=1), None]),
     pl.Series("x", ["red", None], dtype=pl.Categorical),
     pl.Series("x", [[1.0, None, float("nan")], [float("inf"), -1e308, 1e308], [], [5e-324] * 40, None]),

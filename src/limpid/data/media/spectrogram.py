@@ -19,7 +19,7 @@ LOWEST = 50.0
 
 _SILENT = 1e-4  # share of the loudest frame's power, -40 dB
 _LOUD = 1e-3  # frames that count for a recording's loudness, -30 dB
-_FLOOR = 1e-5  # power that is added before the logarithm: of an evened recording -50 dB
+_FLOOR_EVEN, _FLOOR = 1e-3, 1e-6  # power that is added before the logarithm: -30 dB of an evened recording's loudness
 _MARGIN = 2  # frames that are kept before and after what is not silent
 
 
@@ -49,9 +49,14 @@ class Listening:
         return cls(mel, mel.frames(samples), trim, even)
 
     @property
+    def floor(self) -> float:
+        """What is added to all power before the logarithm, so that faint noise does not look like a sound."""
+        return _FLOOR_EVEN if self.even else _FLOOR
+
+    @property
     def silence(self) -> float:
         """The logarithm that stands for no power at all."""
-        return log(_FLOOR)
+        return log(self.floor)
 
 
 def audible(power: np.ndarray) -> slice:
@@ -92,4 +97,4 @@ def logarithms(samples: np.ndarray, listening: Listening, mended: list[Mended]) 
         mended.append(Mended("was longer than planned, its loudest part taken"))
     if listening.even and (loudest := float(total.max())) > 0:
         power = power * np.float32(1.0 / total[total >= _LOUD * loudest].mean())
-    return np.log(power + np.float32(_FLOOR))
+    return np.log(power + np.float32(listening.floor))
