@@ -254,7 +254,9 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
     assert not any(p.name.startswith("making-") for p in cache.folder().iterdir())
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:40] + b"\xff" * 40 + b[80:], lambda b: b[:60]])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b[:40] + b"\xff" * 40 + b[80:], lambda b: b[:60]]
+)
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_a_damaged_archive_is_refused(tmp_path: Path, kind: str, damage) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / f"a.{kind}"

@@ -59,7 +59,11 @@ def test_larger_pictures_keep_their_shape() -> None:
     spec, _ = planned([file(200, 400)] * 3, size(10_000, 60))
     assert (spec.height, spec.width, spec.fit) == (44, 92, "stretch")
     given, because = planned([file(200, 400)] * 3, height=30)
-    assert (given.height, given.width) == (30, 60) and set(because) == {"width", "channels", "fit"}
+    assert (given.height, given.width) == (30, 60) and {p for p in because if "." not in p} == {
+        "width",
+        "channels",
+        "fit",
+    }
 
 
 @pytest.mark.parametrize(

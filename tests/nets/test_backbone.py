@@ -144,7 +144,10 @@ def test_the_plan_leaves_no_auto_and_says_why(kind, folders):
     spec, because = Backbone.plan(blank, SHAPES[kind], SIZE)
     assert not spec.autos() and set(because) == set(blank.autos())
     assert all(len(reason) > 10 for reason in because.values())
-    assert len(spec.sha256) == 64 and spec.config["model_type"] == json.loads((folders(kind) / "config.json").read_text())["model_type"]
+    assert (
+        len(spec.sha256) == 64
+        and spec.config["model_type"] == json.loads((folders(kind) / "config.json").read_text())["model_type"]
+    )
     again, nothing = Backbone.plan(spec, SHAPES[kind], Size(rows=3, outputs=2, task="classification"))
     assert again == spec and nothing == {}
     assert BackboneSpec.model_validate(json.loads(spec.model_dump_json())) == spec
@@ -220,7 +223,8 @@ def test_adapters_begin_as_nothing_learn_alone_and_fold(folders):
 
 
 @pytest.mark.parametrize(
-    ("rows", "seconds", "chosen"), [(100, None, "head"), (5_000, None, "all"), (5_000, 60.0, "adapters"), (5_000, 20.0, "head")]
+    ("rows", "seconds", "chosen"),
+    [(100, None, "head"), (5_000, None, "all"), (5_000, 60.0, "adapters"), (5_000, 20.0, "head")],
 )
 def test_rows_and_time_choose_what_learns(rows, seconds, chosen):
     size = Size(rows=rows, outputs=2, task="classification", seconds=seconds, flops_per_second=1e11)

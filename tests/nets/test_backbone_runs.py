@@ -23,7 +23,9 @@ def hums(rows: int, seed: int) -> pl.DataFrame:
         np.sin(np.arange(n) * (0.9 if h else 0.08) + g.uniform(0, 6)) + 0.1 * g.normal(size=n)
         for n, h in zip(lengths, high, strict=True)
     ]
-    return pl.DataFrame({"wave": [w.astype(np.float32).tolist() for w in waves], "pitch": np.where(high, "high", "low")})
+    return pl.DataFrame(
+        {"wave": [w.astype(np.float32).tolist() for w in waves], "pitch": np.where(high, "high", "low")}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,54 @@ def test_a_run_starts_from_a_model_with_a_backbone(data, folder, tmp_path):
     plan = yaml.safe_load((second.path / "plan.yaml").read_text())
     assert plan["net"]["name"] == "backbone" and plan["net"]["model"] == "" and plan["net"]["train"] == "head"
     assert second.metrics["test"]["accuracy"] > 0.8
+
+
+def opinions(rows: int, seed: int) -> pl.DataFrame:
+    """Reviews of known and unknown words; a few are missing, empty or long."""
+    g = np.random.default_rng(seed)
+    good = g.random(rows) < 0.5
+    praise, blame = np.array(["good", "fine", "witty", "moving"]), np.array(["bad", "dull", "poor", "waste"])
+    texts = [
+        f"The film {'very ' * int(g.integers(0, 3))}{g.choice(praise if v else blame)} of plot{' a' * int(g.integers(0, 9))}"
+        for v in good
+    ]
+    texts[0], texts[1], texts[2] = None, "", "good " * 500 if good[2] else "bad " * 500
+    return pl.DataFrame({"review": texts, "verdict": np.where(good, "up", "down")})
+
+
+@pytest.mark.parametrize("how", ["head", "adapters", "all"])
+def test_texts_are_read_with_the_models_own_tokeniser(how, tmp_path):
+    place = checkpoint("bert", tmp_path / "bert")
+    data = opinions(300, 0)
+    options = {
+        "head": {"train.epochs": 100, "train.lr": 0.02},
+        "adapters": {"train.lr": 0.02},
+        "all": {"train.lr": 0.003},
+    }[how]
+    options = {"train.epochs": 15, **options}
+    sets = {**QUICK, "data.columns.review": "text", "net.model": str(place), "net.train": how, **options}
+    run = limpid.train(data, target="verdict", net="backbone", out=tmp_path / "r", quiet=True, set=sets)
+    assert run.metrics["test"]["accuracy"] > 0.85
+    plan = yaml.safe_load((run.path / "plan.yaml").read_text())
+    chosen = plan["data"]["columns"]["review"]["options"]
+    assert chosen["unit"] == "backbone" and chosen["max_tokens"] <= 32
+    assert "trained with" in plan["because"]["data.columns.review.options.unit"]
+    shutil.rmtree(place)
+    model = limpid.load(run.path / "model")
+    kept = pl.read_parquet(run.path / "predictions.parquet").filter(pl.col("part") == "test")
+    again = model.predict(data[kept["row"].to_list()])
+    np.testing.assert_allclose(kept["probability_up"], again["probability_up"], atol=1e-5)
+    strange = model.predict(pl.DataFrame({"review": [None, "", "🙂 unseen", "x" * 100_000]}))
+    assert strange["probability_up"].is_finite().all()
+
+
+def test_a_checkpoint_without_a_tokeniser_says_how_to_get_one(tmp_path):
+    place = checkpoint("bert", tmp_path / "bert")
+    (place / "tokenizer.json").unlink()
+    sets = {**QUICK, "data.columns.review": "text", "net.model": str(place)}
+    with pytest.raises(limpid.LimpidError, match="no tokeniser") as caught:
+        limpid.train(opinions(60, 0), target="verdict", net="backbone", out=tmp_path / "r", quiet=True, set=sets)
+    assert "AutoTokenizer" in caught.value.fix
 
 
 def test_the_plan_needs_few_rows_to_know_the_pace(data, folder):

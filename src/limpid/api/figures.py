@@ -16,6 +16,7 @@ from limpid.core.contracts import Metric, Task
 from limpid.core.errors import DataError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
+from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, open_table, with_files
 from limpid.planning.parts import target_values
 
@@ -66,6 +67,7 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
     if cutting_of(bundle) is not None:
         raw, truth = evaluate_forecast(bundle, table, repairs)
         return Evaluation(figures(bundle.task, raw, truth, None), len(truth), repairs)
+    table = arrange(table, bundle.series)
     repairs.merge(table.repairs)
     for name in bundle.target:
         if name not in table.columns:

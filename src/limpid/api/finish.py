@@ -63,6 +63,7 @@ def finish(
         net=portable(plan.net),
         nets={name: portable(net) for name, net in plan.nets.items()},
         rows=len(encoded["train"]) + (len(encoded["valid"]) if final is not network else 0),
+        series=plan.data.series if plan.data.series is not None and plan.data.series.layout != "none" else None,
     )
     with stage(tell, "evaluate"):
         held = {name: part for name, part in encoded.items() if name in ("valid", "test")}

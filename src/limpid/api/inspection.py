@@ -61,16 +61,23 @@ def inspect(
     Raises:
         LimpidError: the data cannot be read, or the target does not exist.
     """
+    from limpid.api.request import other_roles
     from limpid.api.shown import show_columns
     from limpid.data.profile import profile
+    from limpid.data.sources.layout import arrange
     from limpid.data.table import open_table
     from limpid.planning.columns import decide_columns
+    from limpid.planning.laid_out import decide_layout
     from limpid.planning.parts import cells, look
     from limpid.planning.settings import parse_sets
     from limpid.planning.target import resolve_names
 
     table = open_table(data)
     settings = parse_sets(set)
+    layout, because = decide_layout(
+        table, (settings.get("data") or {}).get("series"), other_roles(settings, target or table.target)
+    )
+    table = arrange(table, layout)
     frame = look(table)
     targets = resolve_names(target or table.target, frame.columns)
     columns = decide_columns(
@@ -83,6 +90,7 @@ def inspect(
     )
     found = profile(frame, columns.specs, columns.facts, targets, because=columns.because)
     show_columns(found, table, columns.specs, targets[0] if targets else None)
+    found["notes"] = [*([because] if because else []), *found["notes"]]
     found["source"] = table.name
     found["total_rows"] = table.rows
     found["repairs"] = table.repairs.as_list()

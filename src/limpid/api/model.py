@@ -14,6 +14,7 @@ from limpid.core.errors import DataError, RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.core.run import find_bundle
+from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, open_table, with_files
 
 _ROWS = 65_536
@@ -75,6 +76,8 @@ class Model:
             answer = forecast_table(self.bundle, open_table(data), self.repairs, keep)
             return answer.to_pandas() if _is_pandas(data) else answer
         files = self.bundle.encoders.files
+        if (row := self._one_series(data)) is not None:
+            return predict_table(self.bundle, open_table(row), self.repairs, keep).row(0, named=True)
         if isinstance(data, Mapping) and all(_scalar(v) or k in files for k, v in data.items()):
             if not files:
                 frame = pl.DataFrame({str(k): [v] for k, v in data.items()}, strict=False)
@@ -85,6 +88,15 @@ class Model:
                 return predict_table(self.bundle, open_table(one), self.repairs, keep).row(0, named=True)
         answer = predict_table(self.bundle, open_table(data, lenient=True), self.repairs, keep)
         return answer.to_pandas() if _is_pandas(data) else answer
+
+    def _one_series(self, data: Any) -> dict[str, Any] | None:
+        """One row given as a dictionary, its series as a plain list or in a value for each time step, as columns."""
+        if not isinstance(data, Mapping):
+            return None
+        lists = [name for name, column in self.bundle.encoders.columns.items() if column.kind == "series"]
+        flat = [n for n in lists if n in data and not _scalar(data[n]) and len(data[n]) and _scalar(data[n][0])]
+        spread = self.bundle.series is not None and all(_scalar(v) for v in data.values())
+        return {str(k): [v] for k, v in data.items()} if flat or spread else None
 
     def predict_proba(self, data: Any) -> Any:
         """Class probabilities as an (N,K) numpy array, for classification.
@@ -160,6 +172,7 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
         RequestError: a column to keep does not exist.
         DataError: a column that the model needs is missing.
     """
+    table = arrange(table, bundle.series)
     keep = list(dict.fromkeys([keep] if isinstance(keep, str) else keep))
     for name in keep:
         if name not in table.columns:
@@ -222,7 +235,7 @@ def _apart(answer: pl.DataFrame, others: Sequence[str]) -> pl.DataFrame:
 def _raw(bundle: Bundle, table: Table, repairs: Repairs) -> Any:
     import numpy as np
 
-    table = with_files(table, bundle.encoders.files)
+    table = with_files(arrange(table, bundle.series), bundle.encoders.files)
     bundle.encoders.check_columns(table.columns, table.name)
     repairs.merge(table.repairs)
     needed = [n for n in table.columns if n in bundle.encoders.columns]

@@ -253,7 +253,7 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
     layers = len(model.depths())
     if prepared.advice.get("epochs") == 0 and asked.epochs == AUTO:
         pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
-    elif asked.epochs == AUTO or asked.precision == AUTO or asked.threads == AUTO:
+    elif asked.epochs == AUTO or AUTO in (asked.precision, asked.threads, asked.channels_last):
         pace = _pace(prepared, asked, train, request.device, model, layers)
     spec, reasons, expected = plan_training(
         asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds, layers=layers
@@ -298,7 +298,7 @@ def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str, mod
         model,
         prepared.draft.task,
         sample,
-        guess.with_(precision=asked.precision, threads=asked.threads),
+        guess.with_(precision=asked.precision, threads=asked.threads, channels_last=asked.channels_last),
         valid_rows=min(prepared.sizes.get("valid", 0), WATCHED_ROWS),
         device=device,
         fresh=prepared.request.clock.budget is not None,

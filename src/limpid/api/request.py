@@ -12,7 +12,9 @@ from limpid.api.clock import Clock
 from limpid.core.errors import RequestError
 from limpid.core.names import did_you_mean
 from limpid.core.run import RunFolder
+from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, open_parts, open_table, with_files
+from limpid.planning.laid_out import decide_layout
 from limpid.planning.settings import merge, parse_sets, read_recipe, seconds
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -113,6 +115,7 @@ def read_request(
         target = own.target
         if task is None and not (settings.get("task") or {}).get("name"):
             task = own.task
+    tables, settings = _laid_out(tables, settings, target, task)
     return Request(
         tables=tables,
         source={("source" if part == "train" else part): name_of(value) for part, value in given.items()},
@@ -127,6 +130,31 @@ def read_request(
         loss=loss,
         metric=metric,
     )
+
+
+def _laid_out(
+    tables: dict[str, Table], settings: dict[str, Any], target: str | Sequence[str] | None, task: str | None
+) -> tuple[dict[str, Table], dict[str, Any]]:
+    """The tables with series in one column where they stand in many columns or rows, and the settings that say so."""
+    data = settings.get("data") or {}
+    if (task or (settings.get("task") or {}).get("name")) == "forecasting" and data.get("series") is None:
+        return tables, settings  # a forecast reads long tables itself
+    layout, because = decide_layout(tables["train"], data.get("series"), other_roles(settings, target))
+    if layout is None:
+        return tables, settings
+    decided = {"data": {"series": layout.model_dump(mode="json")}, "because": {"data.series": because}}
+    if (settings.get("because") or {}).get("data.series"):
+        decided.pop("because")  # a replayed plan keeps its reason
+    return {part: arrange(table, layout) for part, table in tables.items()}, merge(settings, decided)
+
+
+def other_roles(settings: Mapping[str, Any], target: str | Sequence[str] | None) -> set[str]:
+    """Columns that cannot be time steps of a series, since they have another role or a kind of their own."""
+    data, split = settings.get("data") or {}, settings.get("split") or {}
+    given = target if target is not None else data.get("target") or ()
+    named = [given, *given.split(",")] if isinstance(given, str) else [str(g) for g in given]
+    roles = [data.get("weight"), split.get("group"), split.get("time"), *(data.get("columns") or {})]
+    return {str(name).strip() for name in (*named, *roles) if name}
 
 
 def _named_files(settings: Mapping[str, Any]) -> list[str]:

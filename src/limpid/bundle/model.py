@@ -22,6 +22,7 @@ from limpid.core.forms import SHAPES, Shape
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
+from limpid.data.sources.layout import SeriesLayout
 from limpid.modalities import CATALOGUE as MODALITIES
 from limpid.planning.assemble import Assembled, build, rows_at_once
 from limpid.planning.encoders import Encoders
@@ -39,6 +40,7 @@ _DTYPES = {
 _MOST_ROWS = 2**53
 _MOST_INPUTS = 1_000
 _SPEC_KEYS = {"task", "target", "net", "nets", "forms", "shapes", "rows"}
+_LAYOUT_KEY = "series"  # only where series were put together from columns or rows
 
 
 @dataclass
@@ -53,6 +55,7 @@ class Model:
         net, nets: which nets it is made of.
         rows: number of training rows.
         card: the model card, Markdown.
+        series: how series stand in the tables that it reads, where they are not in one column.
     """
 
     task: Task
@@ -63,6 +66,7 @@ class Model:
     nets: dict[str, Component]
     rows: int
     card: str = ""
+    series: SeriesLayout | None = None
 
     def __post_init__(self) -> None:
         # Which attention kernel torch takes depends on whether a gradient could be asked for, and so do the last bits.
@@ -120,6 +124,8 @@ class Model:
             "shapes": {name: shape.model_dump(mode="json") for name, shape in self.encoders.shapes().items()},
             "rows": self.rows,
         }
+        if self.series is not None:
+            spec[_LAYOUT_KEY] = self.series.model_dump(mode="json")
         encoders = {"columns": self.encoders.state(), "task": self.task.state()}
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
         broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
@@ -153,7 +159,7 @@ class Model:
         where = str(folder)
         spec = layout.load_member(members["spec.json"], f"{where}/spec.json")
         fitted = layout.load_member(members["encoders.json"], f"{where}/encoders.json")
-        if not isinstance(spec, dict) or set(spec) != _SPEC_KEYS:
+        if not isinstance(spec, dict) or set(spec) - {_LAYOUT_KEY} != _SPEC_KEYS:
             raise layout.refuse("spec.json has other keys than it should", f"{where}/spec.json")
         if not isinstance(fitted, dict) or set(fitted) != {"columns", "task"}:
             raise layout.refuse("encoders.json has other keys than it should", f"{where}/encoders.json")
@@ -162,6 +168,7 @@ class Model:
             task = _load_task(spec["task"], fitted["task"])
             targets = {n: _target(n, c) for n, c in _mapping(spec["target"]).items()}
             rows = _count(spec["rows"])
+            series = _layout(spec[_LAYOUT_KEY]) if _LAYOUT_KEY in spec else None
             encoders = Encoders.from_state(fitted["columns"])
             chosen, others = _component(spec["net"]), {n: _component(c) for n, c in _mapping(spec["nets"]).items()}
             shapes = {n: _shape(s) for n, s in _mapping(spec["shapes"]).items()}
@@ -183,7 +190,8 @@ class Model:
             raise layout.refuse(error.what, where) from error
         except _MISFITS as error:
             raise layout.refuse(f"its parts do not fit together ({type(error).__name__})", where) from error
-        return cls(task, targets, encoders, network, chosen, others, rows, members["card.md"].decode(errors="replace"))
+        card = members["card.md"].decode(errors="replace")
+        return cls(task, targets, encoders, network, chosen, others, rows, card, series)
 
 
 def forward(network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH) -> np.ndarray:
@@ -209,6 +217,13 @@ def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= _MOST_ROWS:
         raise layout.refuse("the number of training rows is none", "spec.json")
     return value
+
+
+def _layout(value: Any) -> SeriesLayout:
+    found = parse(SeriesLayout, _mapping(value), where="series")
+    if not {"wide": found.columns, "long": found.values}.get(found.layout):
+        raise layout.refuse("the layout of its series names no columns", "spec.json")
+    return found
 
 
 def _target(name: str, value: Any) -> ColumnSpec:

@@ -30,6 +30,9 @@ class ColumnSpec(Spec):
         return {"kind": value} if isinstance(value, str) else value
 
 
+_SERIES_STEPS = 8  # whole numbers in a list from which it may be a series
+
+
 @dataclass(frozen=True)
 class SeriesFacts:
     """What was counted in a column of lists of numbers; a series is a cell that is not missing.
@@ -55,6 +58,14 @@ class SeriesFacts:
     level_share: float = 0.0
     unit_share: float = 0.0
     uneven: int = 0
+
+    @property
+    def ordered(self) -> bool:
+        """Whether they are surely no sets: no set holds a number twice, or fractions, or as many numbers each time."""
+        _, _, middle, _, longest = self.lengths
+        if self.channels > 1 or (self.whole_share < 1 and longest >= 2):
+            return True
+        return middle >= _SERIES_STEPS and (self.repeat_share > 0.2 or self.lengths[0] == longest)
 
 
 @dataclass(frozen=True)

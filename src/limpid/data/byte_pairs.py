@@ -91,7 +91,7 @@ def learn_byte_pairs(words: pl.DataFrame, size: int, least: int, first: int) -> 
             fix="python -m pip install 'limpid[text]', or choose the unit words",
         ) from error
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.BpeTrainer(
         vocab_size=max(size - first, 1), min_frequency=least, limit_alphabet=_ALPHABET, show_progress=False
     )

@@ -31,8 +31,8 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 _SAMPLE = 2_000  # different values looked at where a share is enough
 _CELLS = 256  # whole cells of a binary column that are kept as evidence
 _SHOWN = 120  # characters of a value in `top` and `examples`
-_SERIES_STEPS = 8  # whole numbers in a list from which it may be a series
-_MANY_NUMBERS = r"^[\s\[(]*(?:[-+0-9.eE?]+|nan|NaN)(?:[\s,;|]+(?:[-+0-9.eE?]+|nan|NaN)){7}"
+_STEPS_IN_TEXT = 8  # numbers in a text from which it may be a series
+_SEVERAL_NUMBERS = r"^[\s\[(]*(?:[-+0-9.eE?]+|nan|NaN)(?:[\s,;|]+(?:[-+0-9.eE?]+|nan|NaN)){2}"
 _STAMP_NAME = re.compile(
     r"(^|[^a-z])(time|date|timestamp|ts|stamp|created|updated|modified|epoch|unix|at|when)([^a-z]|$)"
 )
@@ -100,15 +100,16 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
         column = column.str.strip_chars(BLANKS)
     elif column.dtype.is_float():
         column = column.fill_nan(None)
-    if stored == "series" or (stored == "list" and holds_series(column.dtype)):
-        listed = _series_facts(column, stored, notes)
-        if listed is not None:
-            return listed
+    series = None
+    if stored in ("series", "list") and holds_series(column.dtype):
+        series = series_facts(read_series(column))
+        if stored == "series" or (series is not None and series.ordered):
+            return _series_column(column, series, notes)
     counted = _count(column)
     counted.notes += notes
     found: dict[str, Any] = {}
     if stored == "list":
-        found = _label_facts(column)
+        found = _label_facts(column) | {"series": series}
     elif stored == "date":
         counted.drop(date_codes(counted.values.cast(pl.Datetime("us")).to_physical().to_numpy(), counted.counts))
         in_order = _sorted_share(column.to_physical(), counted)
@@ -205,7 +206,9 @@ def _text_facts(column: pl.Series, counted: _Counted) -> dict[str, Any]:
         found |= _date_facts(column, counted, found)
     if found.get("number_share", 0.0) < 0.5 and found.get("date_share", 0.0) < 0.5:
         series = _text_series(counted)
-        found |= _separator_facts(counted) if series is None else {"series": series}
+        found |= {"series": series}
+        if series is None or not series.ordered or series.lengths[2] < _STEPS_IN_TEXT:
+            found |= _separator_facts(counted)
     return found
 
 
@@ -376,16 +379,12 @@ def _separator_facts(counted: _Counted) -> dict[str, Any]:
     return {}
 
 
-def _series_facts(column: pl.Series, stored: str, notes: list[str]) -> ColumnFacts | None:
-    """Facts of a column of lists of numbers; None where they may as well be sets of labels, which are counted too."""
-    found = series_facts(read_series(column))
-    if stored == "list" and (found is None or not _more_than_sets(found)):
-        return None
-    absent = column.null_count()
+def _series_column(column: pl.Series, found: SeriesFacts | None, notes: list[str]) -> ColumnFacts:
+    """Facts of a column of series; as labels or categories they are not counted, which would take long."""
     return ColumnFacts(
         name=column.name,
         rows=len(column),
-        missing=absent,
+        missing=column.null_count(),
         missing_codes={},
         distinct=column.drop_nulls().n_unique(),
         dtype="list",
@@ -395,21 +394,12 @@ def _series_facts(column: pl.Series, stored: str, notes: list[str]) -> ColumnFac
     )
 
 
-def _more_than_sets(found: SeriesFacts) -> bool:
-    """Whether lists of numbers are series: no set holds a number twice, or fractions, or some dozens each time."""
-    _, _, middle, _, longest = found.lengths
-    if found.whole_share < 1 and longest >= 2:
-        return True
-    return middle >= _SERIES_STEPS and (found.repeat_share > 0.2 or found.lengths[0] == longest)
-
-
 def _text_series(counted: _Counted) -> SeriesFacts | None:
-    """Facts of text cells that hold many numbers each; None for other text."""
+    """Facts of text cells that hold several numbers each; None for other text."""
     head = counted.sample(50).values
-    if not head.str.contains(_MANY_NUMBERS).all() or not len(head) or read_series(head).bad.any():
+    if not len(head) or not head.str.contains(_SEVERAL_NUMBERS).all() or read_series(head).bad.any():
         return None
-    found = series_facts(read_series(counted.values))
-    return found if found is not None and found.lengths[2] >= _SERIES_STEPS and _more_than_sets(found) else None
+    return series_facts(read_series(counted.values))
 
 
 def _label_facts(column: pl.Series) -> dict[str, Any]:

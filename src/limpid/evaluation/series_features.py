@@ -104,7 +104,9 @@ def nearest(
     if classes is not None or labels:
         others = wanted[_closest(known, known, alone=True)] if len(known) > 1 else wanted
         wrong = (others != wanted).any(axis=1, keepdims=True) if classes is not None else others != wanted
-        doubt = (wrong.sum(axis=0) + 1) / (len(known) + 2)
+        # However often it is wrong, the nearest series' answer stays the likeliest one.
+        most = 0.99 * (classes - 1) / classes if classes is not None else 0.49
+        doubt = np.minimum((wrong.sum(axis=0) + 1) / (len(known) + 2), most)
 
     def answer(part: Encoded) -> Array:
         found = []

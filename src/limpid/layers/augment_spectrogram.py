@@ -48,7 +48,7 @@ class SpectrogramAugment:
     def __call__(self, parts: dict[str, Tensor], draws: Draws) -> dict[str, Tensor]:
         """The parts with changed values, float32."""
         if "pixels" in parts:
-            there = parts["present"] if "present" in parts else None
+            there = parts.get("present")
             x_BMT = self._warped(parts["pixels"][:, 0].float(), draws, moves=True)
             length = x_BMT.new_full((len(x_BMT),), x_BMT.shape[2])
             x_BMT = self._changed(x_BMT, length, draws)

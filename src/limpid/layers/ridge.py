@@ -69,7 +69,9 @@ def solve(features: Tensor, target: Tensor, outputs: int, *, classes: bool, weig
     root = mass.sqrt().unsqueeze(1)
     x, y = (x - middle) * root, (y - level) * root
     gram = x @ x.T
-    unit = max(float(gram.diagonal().mean()), 1e-30)
+    unit = float(gram.diagonal().mean())
+    if unit <= 1e-20 * float(features.double().square().sum(dim=1).max()):
+        unit = 1.0  # features that never vary, up to rounding
     best: tuple[float, float, Tensor, Tensor] | None = None
     for penalty in PENALTIES:
         ridge = penalty * unit

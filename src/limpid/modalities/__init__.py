@@ -16,6 +16,7 @@ CATALOGUE = Catalogue(
         ),
         Entry("series", "limpid.modalities.series:Series", "numbers in the order of time, of one channel or several"),
         Entry("image", "limpid.modalities.image:Image", "a picture, as pixels of one size"),
+        Entry("audio", "limpid.modalities.audio:Audio", "a recording, as how loud each pitch is over time"),
         Entry("key", "limpid.modalities.key:Key", "an identifier of the row, which no net reads"),
         Entry("constant", "limpid.modalities.constant:Constant", "the same in every row, which no net reads"),
         Entry("window", "limpid.modalities.window:Window", "a stretch of a series, cut out by a forecast"),

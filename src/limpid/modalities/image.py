@@ -26,6 +26,7 @@ from limpid.data.media.cells import Mended, read_cells
 from limpid.data.media.frames import Frame, Levels, is_grey, png
 from limpid.data.media.images import Header
 from limpid.data.media.sniff import sniff, words
+from limpid.data.media.turns import in_turn
 from limpid.data.stored import Stored, decided
 
 _SIDES = (224, 160, 128, 96, 64)  # pixels; of pictures that are larger
@@ -343,7 +344,7 @@ def _shown(cells: pl.Series, groups: Sequence[str | None] | None) -> dict[str, A
         return []
 
     done = read_cells(cells, look, cells.name, repairs)
-    shown = _thumbnails(cells, headers, _in_turn(done, groups)[:_SHOWN])
+    shown = _thumbnails(cells, headers, in_turn(done, groups)[:_SHOWN])
     kinds = [words(h.kind) for h in headers.values()]
     sizes = sorted((h.width * h.height, f"{h.width} x {h.height}") for h in headers.values())
     facts = [["looked at", f"{len(cells):,} cells, {cells.null_count():,} of them missing"]]
@@ -360,17 +361,6 @@ def _shown(cells: pl.Series, groups: Sequence[str | None] | None) -> dict[str, A
         for place, png in shown
     ]
     return {"facts": facts, "pictures": pictures, "lines": []}
-
-
-def _in_turn(places: Sequence[int], groups: Sequence[str | None] | None) -> list[int]:
-    """Places so that each group has its first one before any has its second."""
-    seen: dict[str | None, int] = {}
-    turns = []
-    for place in places:
-        group = groups[place] if groups else str(place)
-        turns.append((seen.get(group, 0), place))
-        seen[group] = seen.get(group, 0) + 1
-    return [place for _, place in sorted(turns)]
 
 
 def _thumbnails(cells: pl.Series, headers: Mapping[int, Header], places: Sequence[int]) -> list[tuple[int, str]]:

@@ -49,7 +49,9 @@ class Labels:
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
         """Claim lists, and text whose pieces recur in many combinations."""
-        if facts.present == 0 or facts.labels > 20_000 or facts.series is not None:
+        if facts.present == 0 or facts.labels > 20_000:
+            return None
+        if facts.dtype == "list" and facts.series is not None and facts.series.ordered:
             return None
         if facts.dtype == "list":
             return Recognition(0.9, f"lists of {facts.labels:,} different labels", {"separator": ""})

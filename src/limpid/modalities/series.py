@@ -25,6 +25,7 @@ from limpid.data.stored import Stored, decided
 
 _LONGEST = 65_536  # time steps that a network may be given
 _ENOUGH = 2_048  # time steps from which neighbours are averaged
+_IN_TEXT = 8  # numbers in a text from which it may be a series
 _OUTLIER = 4  # times the usual length beyond which a series is cut instead of all others being averaged
 _REACH = 1_000.0  # deviations beyond which a value is drawn in
 _FIXED = ("convkernel",)  # nets that learn nothing from changed rows
@@ -89,7 +90,8 @@ class Series:
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
         """Claim lists of numbers that are no sets: fractions, numbers that stand twice, dozens of them each."""
         found = facts.series
-        if found is None or facts.present == 0:
+        short_text = facts.dtype == "text" and found is not None and found.lengths[2] < _IN_TEXT
+        if found is None or not found.ordered or facts.present == 0 or short_text:
             return None
         shortest, _, _, _, longest = found.lengths
         steps = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"

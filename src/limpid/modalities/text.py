@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from limpid.core.contracts import Reasons, Size
+from limpid.core.errors import RequestError
 from limpid.core.forms import SeqShape
 from limpid.core.repairs import Repairs
-from limpid.core.schema import ColumnFacts, Recognition
+from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
 from limpid.core.spec import AUTO, Auto, Spec
-from limpid.data.cleaning import canonical, plain
+from limpid.data.augment_tokens import TokenAugmentSpec
+from limpid.data.cleaning import canonical, clean, plain
+from limpid.data.given_tokens import GivenTokens
 from limpid.data.stored import Stored, decided
+from limpid.data.text_shown import show_texts
 from limpid.data.text_units import Characters, Hashed, KnownWords, Pairs, Unit
 
-UnitName = Literal["hashed", "words", "characters", "bpe"]
+UnitName = Literal["hashed", "words", "characters", "bpe", "backbone"]
 
 _ROWS = 8_192  # texts encoded at once, which bounds the memory
 _ORDERLESS = frozenset({"bag"})  # nets to which the order of tokens says nothing
-_LONGEST = {"hashed": 512, "words": 256, "characters": 1_024, "bpe": 384}
+_LONGEST = {"hashed": 512, "words": 256, "characters": 1_024, "bpe": 384, "backbone": 512}
 _PIECES_A_WORD = 1.4  # of byte pairs, in text like that of training
 _TOKEN_OPERATIONS = 1e6  # of one token in a net of medium size, forwards and backwards
 _PASSES = 8
@@ -41,7 +45,8 @@ class TextSpec(Spec):
     unit: Auto | UnitName = Field(
         AUTO,
         description="what a token is: hashed (words, and behind them their pieces, by their hash), words (of a "
-        "vocabulary of training rows), characters, or bpe (pieces of words that are learnt by byte-pair encoding)",
+        "vocabulary of training rows), characters, bpe (pieces of words that are learnt by byte-pair encoding), or "
+        "backbone (the tokens of the pretrained model that reads the column)",
     )
     buckets: Auto | Annotated[int, Field(ge=16, le=2**22)] = Field(
         AUTO,
@@ -59,6 +64,15 @@ class TextSpec(Spec):
     pieces: Auto | bool = Field(
         AUTO, description="whether pieces of 3 to 5 characters of each word are tokens too, where words are hashed"
     )
+    augment: TokenAugmentSpec = Field(
+        default_factory=TokenAugmentSpec, description="how tokens of training rows are changed, each pass anew"
+    )
+
+    @model_validator(mode="after")
+    def _has_unknown(self) -> TextSpec:
+        if self.unit == "hashed" and self.augment.how == "unknown":
+            raise ValueError("hashed words have no token for the unknown; remove them, or choose another unit")
+        return self
 
 
 class Text:
@@ -70,11 +84,13 @@ class Text:
 
     Spec: ClassVar[type[Spec]] = TextSpec
     form: ClassVar[str | None] = "seq"
+    augmenter: ClassVar[str] = "limpid.layers.augment_tokens:TokenAugment"
 
-    def __init__(self, name: str, unit: Unit, max_tokens: int) -> None:
+    def __init__(self, name: str, unit: Unit, max_tokens: int, augment: TokenAugmentSpec) -> None:
         self.name = name
         self.unit = unit
         self.max_tokens = max_tokens
+        self.augment = augment
 
     @classmethod
     def recognise(cls, facts: ColumnFacts) -> Recognition | None:
@@ -101,7 +117,7 @@ class Text:
             changes[field], reasons[field] = value, reason
             return value
 
-        unit = settle("unit", *_unit(size))
+        unit = settle("unit", *_unit(spec, size))
         hashed = unit == "hashed"
         pieces = settle(
             "pieces",
@@ -123,19 +139,29 @@ class Text:
         return spec.with_(**changes), reasons
 
     @classmethod
-    def fit(cls, spec: TextSpec, column: pl.Series) -> Self:
+    def fit(cls, spec: TextSpec, column: pl.Series, tokeniser: str | None = None) -> Self:
         """Learn a vocabulary, where the unit has one.
 
+        Args:
+            spec: without autos.
+            column: training cells.
+            tokeniser: the tokenizer.json of the pretrained model that reads the column.
+
         Raises:
-            RequestError: byte pairs are asked for, and the package `tokenizers` is not installed.
+            RequestError: byte pairs or a model's own tokens are asked for, and the package `tokenizers` is not
+                installed, or there is no such model.
         """
         assert spec.unit != AUTO and spec.buckets != AUTO and spec.max_tokens != AUTO, "fit before plan"
         assert spec.min_count != AUTO and spec.pieces != AUTO, "fit before plan"
         if spec.unit == "hashed":
             unit: Unit = Hashed(spec.buckets, spec.pieces)
+        elif spec.unit == "backbone":
+            if tokeniser is None:
+                raise _no_tokeniser(column.name)
+            unit = GivenTokens(tokeniser, where=f"column {column.name}")
         else:
             unit = _LEARNT[spec.unit].learn(_texts(column), spec.max_tokens, spec.buckets, spec.min_count)
-        return cls(column.name, unit, spec.max_tokens)
+        return cls(column.name, unit, spec.max_tokens, spec.augment)
 
     def encode(self, column: pl.Series, repairs: Repairs) -> dict[str, np.ndarray]:
         """`tokens` (N, max_tokens) int32."""
@@ -145,6 +171,17 @@ class Text:
             part = texts.slice(start, _ROWS)
             tokens[start : start + len(part)] = self.unit.tokens(part, self.max_tokens)
         return {"tokens": tokens}
+
+    @classmethod
+    def show(cls, cells: pl.Series, groups: Sequence[str | None] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a person wants to see: how long the texts are, and which words they are made of.
+
+        Args:
+            cells: of the column.
+            groups: of each cell its class, or None.
+            options: settings, decided or not.
+        """
+        return show_texts(_texts(clean(cells, ColumnSpec(kind="text"))))
 
     def shape(self) -> SeqShape:
         """A seq of token ids."""
@@ -168,13 +205,22 @@ class Text:
         stored = Stored(state, where="a text column")
         name = stored.text("name")
         unit: Unit
-        unit = (
-            Hashed(spec.buckets, spec.pieces)
-            if spec.unit == "hashed"
-            else _LEARNT[spec.unit].read(stored, spec.buckets)
-        )
+        if spec.unit == "hashed":
+            unit = Hashed(spec.buckets, spec.pieces)
+        else:
+            unit = (GivenTokens if spec.unit == "backbone" else _LEARNT[spec.unit]).read(stored, spec.buckets)
         stored.done()
-        return cls(name, unit, spec.max_tokens)
+        return cls(name, unit, spec.max_tokens, spec.augment)
+
+
+def _no_tokeniser(name: str) -> RequestError:
+    return RequestError(
+        f"{name!r} is to be read as the tokens of a pretrained model, and there is no tokeniser",
+        where=f"data.columns.{name}.options.unit",
+        expected="the net backbone for this column, with a checkpoint that holds a tokenizer.json",
+        fix="name it with net.name=backbone and net.model=FOLDER; a checkpoint without tokenizer.json gets one from "
+        "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) of transformers",
+    )
 
 
 def _texts(column: pl.Series) -> pl.Series:
@@ -182,7 +228,9 @@ def _texts(column: pl.Series) -> pl.Series:
     return column if column.dtype == pl.String else canonical(column)
 
 
-def _unit(size: Size) -> tuple[UnitName, str]:
+def _unit(spec: TextSpec, size: Size) -> tuple[UnitName, str]:
+    if spec.augment.how == "unknown":
+        return "words", "hidden tokens are to become the token of unknown words, which hashed words lack"
     if size.net is None:
         return "hashed", "the default net for text sums its tokens up, so pieces may stand behind the words"
     if size.net in _ORDERLESS:
@@ -198,6 +246,8 @@ def _buckets(unit: str, facts: ColumnFacts, size: Size) -> tuple[int, str]:
         return 2**power, f"about {total:,.0f} words in all; half of it as a power of two, within 2^14 to 2^17"
     if unit == "words":
         return 2**15, "a bound for size; rare words share one id long before"
+    if unit == "backbone":
+        return 2**22, "a bound for size; the pretrained model's tokeniser says how many there are"
     if unit == "characters":
         return 2_048, "room for several alphabets; rarer characters share one id"
     power = min(max(round(math.log2(max(total, 2.0))) - 4, 10), 13)
@@ -214,8 +264,10 @@ def _length(unit: str, pieces: bool, facts: ColumnFacts, size: Size) -> tuple[in
     if unit == "characters":
         mean, long, what = facts.mean_characters, _high(facts.character_quantiles, facts.mean_characters), "characters"
     else:
-        each = _PIECES_A_WORD if unit == "bpe" else 1.0
-        mean, long, what = each * words, each * _high(facts.word_quantiles, 1.2 * words), "tokens"
+        each = _PIECES_A_WORD if unit in ("bpe", "backbone") else 1.0
+        marks = 2.0 if unit == "backbone" else 0.0  # of beginning and end
+        mean, long = each * words + marks, each * _high(facts.word_quantiles, 1.2 * words) + marks
+        what = "tokens"
     wanted = min(max(long, 8.0), most)
     reason = f"99 of 100 texts have {long:.0f} {what} at most; within 8 to {most}"
     if size.seconds is not None and size.rows:

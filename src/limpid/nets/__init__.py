@@ -17,6 +17,7 @@ CATALOGUE = Catalogue(
             "for tables: a transformer in which each column is a token",
         ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
+        Entry("fasttext", "limpid.nets.fasttext:FastText", "for sequences: the mean of vectors of words and of pairs"),
         Entry("rnn", "limpid.nets.rnn:RNN", "for sequences: a plain recurrent net in both directions"),
         Entry("lstm", "limpid.nets.lstm:LSTM", "for sequences: a recurrent net with a gated cell, in both directions"),
         Entry("gru", "limpid.nets.gru:GRU", "for sequences: a recurrent net with two gates, in both directions"),

@@ -107,7 +107,7 @@ class Body(nn.Module):
         """(B,D) of recordings, those of one length together."""
         lengths = mask.sum(dim=1)
         result: Tensor | None = None
-        for length in lengths.unique().tolist():
+        for length in sorted(set(lengths.tolist())):
             rows = lengths == length
             # A recording that is shorter than the first layers reach is padded with silence.
             output = self.model(input_values=samples[rows, : max(int(length), min(400, samples.shape[1]))])

@@ -155,8 +155,8 @@ def silence() -> None:
     """Keep transformers from writing progress and warnings of its own over limpid's."""
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _class_of(config: Any) -> Any:

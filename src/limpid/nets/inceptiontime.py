@@ -211,7 +211,8 @@ class InceptionTime(nn.Module):
             else:
                 x = F.relu(x)
         pooled = self.dropout(masked_mean(x, mask))
-        return pooled if self.members is None else pooled.view(len(x), self.groups, self.width)
+        result: Tensor = pooled if self.members is None else pooled.view(len(x), self.groups, self.width)
+        return result
 
     def flops(self) -> float:
         """Of one example of the greatest length, all members together."""
@@ -228,4 +229,4 @@ def _cost(members: int, filters: int, kernel: int, modules: int, shape: SeqShape
     first = (inputs * filters if inputs > 1 else 0) + taps * filters * (filters if inputs > 1 else 1) + inputs * filters
     later = wide * filters + taps * filters * filters + wide * filters
     carried = sum(wide * (inputs if n == 2 else wide) for n in range(2, modules, 3))
-    return 2.0 * shape.length * members * (first + (modules - 1) * later + carried)
+    return float(2 * shape.length * members * (first + (modules - 1) * later + carried))

@@ -124,7 +124,7 @@ class TCN(nn.Module):
 
             def cost(channels: int) -> float:
                 hidden = (2 * blocks - 1) * channels * channels * kernel + inputs * channels * (kernel + 1)
-                return 2.0 * shape.length * hidden
+                return float(2 * shape.length * hidden)
 
             settled["channels"], because["channels"] = largest(_CHANNELS, cost, allowance(size))
         if spec.pool == AUTO:

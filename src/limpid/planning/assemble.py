@@ -81,6 +81,7 @@ class Assembled(nn.Module):
         super().__init__()
         self.inputs = list(nets)
         self.forms = dict(forms)
+        self.channels_last = False  # a layer follows the layout of what it reads
         self._scaled = {name: n for n, name in enumerate(nets) if isinstance(shapes.get(name), GridShape)}
         for name, n in self._scaled.items():
             shape = cast(GridShape, shapes[name])
@@ -124,6 +125,11 @@ class Assembled(nn.Module):
                 found[depth] += names
         return found
 
+    @property
+    def reads_grids(self) -> bool:
+        """Whether one of the inputs is a grid."""
+        return bool(self._scaled)
+
     def form(self, name: str, batch: Mapping[str, Tensor]) -> Form:
         """One input's form, taken from a batch; narrow storage types are widened here."""
         prefix = name + "."
@@ -136,7 +142,8 @@ class Assembled(nn.Module):
             parts["missing"] = parts["missing"].to(parts["numbers"].dtype)
         if name in self._scaled:
             mean, std = (self.get_buffer(f"{word}_{self._scaled[name]}") for word in ("mean", "std"))
-            parts["pixels"] = (parts["pixels"].float() - mean) / std
+            layout = torch.channels_last if self.channels_last else torch.contiguous_format
+            parts["pixels"] = ((parts["pixels"].float() - mean) / std).contiguous(memory_format=layout)
         return assemble(self.forms[name], parts)
 
     def features(self, batch: Mapping[str, Tensor]) -> Tensor:

@@ -51,7 +51,7 @@ def needs_of(nets: Any, specs: Mapping[str, ColumnSpec]) -> Given:
     for column, spec in specs.items():
         asked = net_asked(nets, column, specs) if spec.use else {}
         name = asked.get("name")
-        if name not in NETS:
+        if name is None or name not in NETS:
             continue  # an unknown name is refused where nets are planned
         needs = getattr(NETS.load(str(name), where="net"), "needs", None)
         own = None if needs is None else needs(asked).get(spec.kind)

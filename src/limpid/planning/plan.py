@@ -13,6 +13,7 @@ from limpid.core.errors import RequestError
 from limpid.core.files import write_text
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
+from limpid.data.sources.layout import SeriesLayout
 from limpid.data.split import SplitSpec
 from limpid.planning.settings import FORMAT
 from limpid.planning.train_spec import TrainSpec
@@ -26,6 +27,11 @@ class DataSpec(Spec):
     test: str | None = Field(default=None, description="what was given as --test")
     target: tuple[str, ...] = Field(default=(), description="the target column, or several of them")
     weight: str | None = Field(default=None, description="column of sample weights, none by default")
+    series: SeriesLayout | None = Field(
+        default=None,
+        description="how series stand in the table: wide, none, or the columns id and time of a long table; recognised "
+        "in wide tables",
+    )
     columns: dict[str, ColumnSpec] = Field(default_factory=dict, description="what each column is")
     drop: tuple[Literal["constant", "key", "useless", "redundant"], ...] = Field(
         default=("constant", "key"),

@@ -17,9 +17,14 @@ from limpid.core.schema import ColumnSpec
 from limpid.core.spec import AUTO
 from limpid.modalities import CATALOGUE
 from limpid.planning.plan import Component, StartSpec
+from limpid.planning.settings import merge
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+_FREE = frozenset({"augment"})
+"""Options on which what the weights learnt does not depend, so that the user may choose them anew."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class Starts:
             word = asked.get(name) or {}
             word = {"kind": word} if isinstance(word, str) else dict(word)
             problems += _contradictions(name, word, own, start)
-            result[name] = {**word, "kind": own.kind, "options": dict(own.options)}
+            free = {k: v for k, v in _options(word).items() if k in _FREE}
+            result[name] = {**word, "kind": own.kind, "options": merge(own.options, free)}
         raise_together(problems)
         return result
 
@@ -248,12 +254,11 @@ def _contradictions(name: str, word: Mapping[str, Any], own: ColumnSpec, start: 
         found.append(("kind", word["kind"], own.kind))
     if word.get("use") is False:
         found.append(("use", False, True))
-    options = word.get("options") or {}
-    if isinstance(options, Mapping) and not found:
+    if not found:
         found += [
             (f"options.{key}", value, own.options.get(key))
-            for key, value in options.items()
-            if value != AUTO and _plain(own.options.get(key)) != _plain(value)
+            for key, value in _options(word).items()
+            if key not in _FREE and value != AUTO and _plain(own.options.get(key)) != _plain(value)
         ]
     return [
         RequestError(
@@ -264,6 +269,11 @@ def _contradictions(name: str, word: Mapping[str, Any], own: ColumnSpec, start: 
         )
         for key, value, theirs in found
     ]
+
+
+def _options(word: Mapping[str, Any]) -> Mapping[str, Any]:
+    options = word.get("options") or {}
+    return options if isinstance(options, Mapping) else {}  # anything else is refused with the other columns
 
 
 def _plain(value: Any) -> Any:

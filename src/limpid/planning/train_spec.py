@@ -80,6 +80,11 @@ class TrainSpec(Spec):
     precision: Auto | Literal["fp32", "bf16"] = Field(
         default=AUTO, description="arithmetic of the forward pass; weights are always kept in fp32"
     )
+    channels_last: Auto | bool = Field(
+        default=AUTO,
+        description="whether the channels of a pixel lie side by side in memory while pictures are read, which some "
+        "processors convolve faster; gives other last bits",
+    )
     threads: Auto | Annotated[int, Field(ge=1, le=1024)] = Field(
         default=AUTO, description="processor threads; another number gives other last bits"
     )

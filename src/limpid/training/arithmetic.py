@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from limpid.core.seeds import derive
 
@@ -68,6 +69,12 @@ def autocast(precision: str, device: str) -> AbstractContextManager[object]:
     """The context of a forward pass: bf16 products, or plain fp32."""
     kind = torch.device(device).type
     return torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def set_layout(model: nn.Module, channels_last: bool) -> None:
+    """Have a network read pictures with the channels of a pixel side by side, or one channel after another."""
+    if hasattr(model, "channels_last"):
+        model.channels_last = channels_last  # type: ignore[assignment]
 
 
 def _flushes_denormals() -> bool:

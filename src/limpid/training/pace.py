@@ -15,7 +15,7 @@ from limpid.planning.assemble import rows_at_once
 from limpid.planning.augmentation import Augmentation
 from limpid.planning.train_plan import Pace
 from limpid.planning.train_spec import TrainSpec
-from limpid.training.arithmetic import arithmetic, seed_step
+from limpid.training.arithmetic import arithmetic, seed_step, set_layout
 from limpid.training.batches import Batch, Source
 from limpid.training.examples import Examples
 from limpid.training.measure import step_seconds, threads
@@ -58,27 +58,30 @@ def measure_pace(
     key = f"{signature} {device} {spec.optimiser} {batch_rows}"
     most = threads() if spec.threads == "auto" else int(spec.threads)
 
-    def step(precision: str, count: int) -> float:
+    def step(precision: str, count: int, last: bool) -> float:
         return _timed(
-            f"{key} step {precision} {count}",
+            f"{key} step {precision} {count}" + (" channels last" if last else ""),
             count,
             device,
             fresh,
-            lambda: _step(model, task, batch, spec, precision, device, augment),
+            lambda: _step(model, task, batch, spec, precision, device, augment, last),
         )
 
+    choose = spec.channels_last == "auto" and bool(getattr(model, "reads_grids", False))
+    asked = spec.channels_last is True
     precisions = [str(spec.precision)] if spec.precision != "auto" else ["fp32"]
     if spec.precision == "auto" and can_bf16(device) and _agrees(model, task, batch, device):
         precisions.append("bf16")
-    times = {p: step(p, most) for p in precisions}
+    times = {p: step(p, most, asked) for p in precisions}
     best = min(times, key=lambda p: times[p])
     count = most
-    if spec.threads == "auto" and most > 1 and times[best] < _SMALL_STEP_SECONDS and step(best, 1) < times[best]:
+    if spec.threads == "auto" and most > 1 and times[best] < _SMALL_STEP_SECONDS and step(best, 1, asked) < times[best]:
         count = 1
-        times = {p: step(p, 1) for p in precisions}
+        times = {p: step(p, 1, asked) for p in precisions}
+    last = {p: step(p, count, True) for p in precisions} if choose else {}
     valid = source.take(np.arange(min(rows_at_once(model, _VALID_ROWS), len(sample))))
     look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, fresh, lambda: _look(model, valid, best))
-    return Pace(times, look * valid_rows / len(valid), count)
+    return Pace(times, look * valid_rows / len(valid), count, last)
 
 
 def can_bf16(device: str) -> bool:
@@ -110,8 +113,10 @@ def _step(
     precision: str,
     device: str,
     augment: Augmentation | None,
+    last: bool,
 ) -> Callable[[], None]:
     pupil = copy.deepcopy(model).to(device).train()
+    set_layout(pupil, last)
     optimisers = Optimisers(pupil, spec)
     optimisers.set_rate(0.0)
     shown = Examples(augment, spec, 0)

@@ -24,7 +24,7 @@ from limpid.planning.augmentation import Augmentation
 from limpid.planning.train_spec import TrainSpec
 from limpid.training import guards
 from limpid.training.advice import Adviser
-from limpid.training.arithmetic import arithmetic, seed_step
+from limpid.training.arithmetic import arithmetic, seed_step, set_layout
 from limpid.training.batches import Batch, Order, Source, cut, pieces, row_lengths
 from limpid.training.clock import Clock
 from limpid.training.examples import Examples
@@ -94,6 +94,7 @@ def fit(
     valid = valid if valid is not None and len(valid) else None
     with arithmetic(spec.threads, device), Interruption() as interruption:
         model.to(device)
+        set_layout(model, spec.channels_last is True)
         loop = _Loop(
             model,
             task,

@@ -22,7 +22,7 @@ from limpid.data.media.wav import MOST_CHANNELS, MOST_FRAMES, RATES, Compressed,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BLOCK = 1 << 16  # frames read at once
+_BLOCK = 1 << 12  # frames read at once
 _LOUD = 4.0  # full scale is 1; floats beyond this are written in another unit
 _CANCELLED = 0.01  # share of the channels' power that mixing must leave
 
@@ -119,11 +119,11 @@ def _one_channel(values: np.ndarray, mended: list[Mended]) -> np.ndarray:
     channels = values.shape[1]
     if channels == 1:
         return values[:, 0]
-    mixed = values.mean(axis=1, dtype=np.float32)
+    mixed: np.ndarray = values.mean(axis=1, dtype=np.float32)
     power = np.square(values, dtype=np.float64).mean()
     if np.square(mixed, dtype=np.float64).mean() < _CANCELLED * power / channels:
         mended.append(Mended("had channels that cancel each other, the loudest one taken", f"{channels} channels"))
-        return values[:, int(np.square(values, dtype=np.float64).mean(axis=0).argmax())]
+        return np.asarray(values[:, int(np.square(values, dtype=np.float64).mean(axis=0).argmax())])
     mended.append(Mended("had several channels, mixed down to one", f"{channels} channels"))
     return mixed
 

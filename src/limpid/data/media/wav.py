@@ -180,7 +180,8 @@ def _mu_law() -> np.ndarray:
     codes = ~np.arange(256, dtype=np.uint8)
     exponent, mantissa = (codes >> 4 & 7).astype(int), (codes & 15).astype(int)
     size = ((mantissa << 3) + 132 << exponent) - 132
-    return (np.where(codes & 128, -size, size) / 32_768).astype(np.float32)
+    values: np.ndarray = (np.where(codes & 128, -size, size) / 32_768).astype(np.float32)
+    return values
 
 
 def _a_law() -> np.ndarray:

@@ -32,7 +32,7 @@ _CELLS = 2_000_000  # values of one frame
 _HEADER_LINES = 100_000
 _FLAGS = ("timestamps", "missing", "univariate", "equallength", "classlabel", "targetlabel")
 _KNOWN = (*_FLAGS, "problemname", "dimension", "dimensions", "serieslength", "data")
-_MARK = re.compile(rb"^\s*(#[^\n]*\n\s*)*@(problemname|timestamps|univariate|data|classlabel|targetlabel)", re.I)
+_MARK = re.compile(rb"\s*(#[^\n]*\n\s*)*@(" + "|".join(_KNOWN).encode() + rb")\b", re.I)
 
 
 def is_ts(head: bytes) -> bool:
@@ -78,7 +78,7 @@ def open_ts(path: Path, name: str, room: Room, *, lenient: bool = False) -> Tabl
         DataError: naming the file and the line.
     """
     key = key_of(path, "ts", "lenient" if lenient else "")
-    stored = open_stored(name, key)
+    stored: Table | None = open_stored(name, key)
     if stored is None:
         try:
             stored = _read(path, name, key, room, None, lenient)
