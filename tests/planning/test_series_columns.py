@@ -73,6 +73,7 @@ def test_series_are_told_apart_by_the_column_within_which_moments_do_not_repeat(
     two = two.with_columns(day=pl.Series([DAYS[k // 2 % 25] for k in range(100)]))
     assert set(ids_of(two)[0]) == {"shop", "item"}
     assert ids_of(panel(), ("shop",))[0] == ("shop",)
+    assert ids_of(pl.concat([panel(), panel()[:30]]))[0] == ("shop",)  # copies of rows hide no series
 
 
 def roles(frame, known=(), **changes):

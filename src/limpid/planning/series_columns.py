@@ -127,6 +127,7 @@ def find_ids(
         return tuple(asked), "as asked"
     if layout.clock == "order":
         return (), "rows without a time are taken as one series"
+    frame = frame.unique(maintain_order=True)  # copies of a row say nothing of the series
     stamps, good = read_stamps(frame, layout)
     moments = pl.Series("stamp", stamps).filter(pl.Series(good))
     if 1 - moments.n_unique() / max(len(moments), 1) <= _CLASH:
