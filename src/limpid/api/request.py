@@ -152,7 +152,8 @@ def other_roles(settings: Mapping[str, Any], target: str | Sequence[str] | None)
     """Columns that cannot be time steps of a series, since they have another role or a kind of their own."""
     data, split = settings.get("data") or {}, settings.get("split") or {}
     given = target if target is not None else data.get("target") or ()
-    named = [given, *given.split(",")] if isinstance(given, str) else [str(g) for g in given]
+    several = given if isinstance(given, (list, tuple)) else ()  # what is no name is refused where targets are resolved
+    named = [given, *given.split(",")] if isinstance(given, str) else [str(g) for g in several]
     roles = [data.get("weight"), split.get("group"), split.get("time"), *(data.get("columns") or {})]
     return {str(name).strip() for name in (*named, *roles) if name}
 

@@ -120,7 +120,7 @@ class Audio:
         return cls(spec, column.name, mean.tolist(), std.tolist())
 
     def encode(self, column: pl.Series, repairs: Repairs) -> dict[str, np.ndarray]:
-        """`pixels` (N,1,M,T) float16 and `present` (N,), or `values` (N,T,M) float32 and `length` (N,) int64.
+        """`pixels` (N,1,M,T) float16 and `present` (N,), or `values` (N,T,M) float32 and `length` (N,) int32.
 
         Cells that cannot be read are rejected.
         """
@@ -128,7 +128,7 @@ class Audio:
         grid = self.spec.emit == "grid"
         rows, bands = len(column), listening.mel.bands
         values = np.zeros((rows, 1, bands, frames), np.float16) if grid else np.zeros((rows, frames, bands), np.float32)
-        length = np.zeros(rows, np.int64)
+        length = np.zeros(rows, np.int32)
         silence = (listening.silence - self.mean) / self.std
 
         def read(place: int, data: bytes) -> list[Mended]:

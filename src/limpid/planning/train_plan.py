@@ -133,6 +133,13 @@ def plan_training(
     if useful == 0 and spec.epochs == AUTO:
         settle("epochs", 0, reasons.get("epochs", "recommended for this net"))
         return spec.with_(**chosen), because, 0.0
+    if spec.epochs == 0 and useful != 0:
+        raise RequestError(
+            "no epoch at all would leave the network as it was drawn",
+            where="train.epochs",
+            expected="1 or more; 0 is for nets whose head is solved for without a step",
+            fix="leave train.epochs out, or set it to 1 or more",
+        )
     useful = max(1, useful)
     steps, looks = useful * per_pass, _LOOKS
     enough = f"{useful} passes of {per_pass:,} steps are enough for the schedule"
