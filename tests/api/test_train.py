@@ -246,7 +246,7 @@ def test_data_on_the_disk_train_like_data_in_memory(table, run, tmp_path):
     [
         ({"target": "anser"}, "no column 'anser'"),
         ({"target": None}, "no target"),
-        ({"net": "resnet"}, "no net called"),
+        ({"net": "alexnet"}, "no net called"),
         ({"task": "classifikation"}, "no task called"),
         ({"set": {"train.epoch": 3}}, "not a setting"),
         ({"set": {"train.lr": -1}}, "train.lr"),
