@@ -26,14 +26,14 @@ def parts():
         loss="cross_entropy",
         label_smoothing=0.0,
         class_weights="none",
-        threshold="none",
+        threshold=0.5,
         metric="log_loss",
     )
     task = Classification.fit(spec, target, None)
     net = Component(name="cnn", settings={"width": 4, "stages": 1, "hidden": 8, "dropout": 0.0})
     model = build(net, {}, {"x": SHAPE}, {"x": "grid"}, task, seed=0)
     pixels = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
-    rows = Encoded({"x.pixels": pixels}, task.encode(target), None, np.arange(40))
+    rows = Encoded({"x.pixels": pixels}, np.arange(40), task.encode(target))
     return model, task, rows
 
 
