@@ -52,10 +52,11 @@ class Part:
 
     def take(self, index: np.ndarray, name: str | None = None) -> Part:
         """Some rows of the part, by position."""
+        whole = len(self.rows) == self.table.rows  # then positions are row numbers, and need no copy
         return Part(
             name or self.name,
             self.table,
-            self.rows[index],
+            index if whole and index.dtype == np.int64 else self.rows[index],
             self.target[index],
             None if self.weight is None else self.weight[index],
         )
@@ -242,14 +243,13 @@ def divide(
 ) -> tuple[SplitSpec, dict[str, Part]]:
     """Cut the parts that were not given as files from the training file."""
     train = whole["train"]
-    codes = _codes(train.target, task)
     how = spec.how
     if how == "auto":
         if spec.group is not None:
             how, because["split.how"] = "group", f"rows with the same {spec.group} stay in one part"
         elif spec.time is not None:
             how, because["split.how"] = "time", f"the latest rows by {spec.time} are held out"
-        elif (found := _time_order(train, specs, facts, codes)) is not None:
+        elif (found := _time_order(train, specs, facts, task)) is not None:
             how, because["split.how"] = "time", found[1]
             spec = spec.with_(time=found[0])
         elif task == "classification" and train.target.width == 1 and specs[targets[0]].kind != "labels":
@@ -283,7 +283,7 @@ def divide(
         spec,
         len(train.rows),
         seed,
-        target=codes if how == "stratified" else None,
+        target=_codes(train.target, task) if how == "stratified" else None,
         group=frame if how == "group" else None,
         time=_stamps(frame, specs[spec.time]) if how == "time" and spec.time and frame is not None else None,
         together=together,
@@ -316,14 +316,15 @@ def _codes(target: pl.DataFrame, task: str) -> np.ndarray:
 
 
 def _time_order(
-    train: Part, specs: Mapping[str, ColumnSpec], facts: Mapping[str, ColumnFacts], codes: np.ndarray
+    train: Part, specs: Mapping[str, ColumnSpec], facts: Mapping[str, ColumnFacts], task: str
 ) -> tuple[str, str] | None:
     dates = [n for n, s in specs.items() if s.kind == "date" and s.use]
     if not dates:
         return None
     kept = spread(len(train.rows), LOOK_ROWS)
     index = np.arange(len(train.rows)) if kept is None else kept
-    return find_time(train.table.read(dates, rows=train.rows[index]), {n: specs[n] for n in dates}, facts, codes[index])
+    codes = _codes(train.target[index], task)
+    return find_time(train.table.read(dates, rows=train.rows[index]), {n: specs[n] for n in dates}, facts, codes)
 
 
 def _copies_together(train: Part, specs: Mapping[str, ColumnSpec], how: str) -> tuple[np.ndarray | None, str]:
