@@ -214,6 +214,7 @@ def reserve(budget: float, rows: int) -> float:
 def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int | None = None) -> dict[str, Encoded]:
     """Encode all parts, or the first `most` rows of each."""
     draft = prepared.draft
+    whole = max(1, sum(len(part.rows) for part in draft.parts.values()))
     encoded = {}
     with stage(tell, "encode", f"{sum(len(p.rows) for p in draft.parts.values()):,} rows"):
         for name, part in draft.parts.items():
@@ -223,7 +224,8 @@ def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int
                 draft.task,
                 draft.repairs,
                 None if folder is None else folder / name,
-                draft.data.resident_bytes,
+                # Shared out by rows, so that parts together hold no more than one would alone.
+                draft.data.resident_bytes * len(part.rows) // whole,
                 prepared.left_out,
             )
     for repair in draft.repairs:
