@@ -191,13 +191,14 @@ def _read(key: str, repairs: Repairs, left_out: LeftOut) -> tuple[dict[str, np.n
         if any(len(array) != rows for array in arrays.values()):
             raise ValueError("rows are missing")
         reasons = {int(place): str(why) for place, why in about["reasons"]}
+        mended = [(r["where"], r["what"], int(r["count"]), r["example"]) for r in about["repairs"]]
     except (OSError, ValueError, KeyError, TypeError):
         if lock is not None:
             lock.close()
         cache.remove(entry)  # damaged: made anew
         return None
-    for repair in about["repairs"]:
-        repairs.add(repair["where"], repair["what"], repair["count"], repair["example"])
+    for where, what, count, example in mended:
+        repairs.add(where, what, count, example)
     return arrays, reasons
 
 

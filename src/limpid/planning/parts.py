@@ -76,9 +76,12 @@ def look(table: Table, columns: Sequence[str] | None = None) -> pl.DataFrame:
 
 
 def row_bytes(table: Table, columns: Sequence[str] | None = None) -> float:
-    """Mean size of a row in memory, cells that are whole files aside."""
-    few = table.look(columns, rows=spread(table.rows, _MEASURED_ROWS))
-    return max(1.0, few.estimated_size() / max(few.height, 1))
+    """Mean size of a row in memory, cells that are whole files aside; measured once, as it may read a large file."""
+    names = tuple(sorted(table.columns if columns is None else columns))
+    if names not in table.row_bytes:
+        few = table.look(names, rows=spread(table.rows, _MEASURED_ROWS))
+        table.row_bytes[names] = max(1.0, few.estimated_size() / max(few.height, 1))
+    return table.row_bytes[names]
 
 
 def cells(table: Table, rows: np.ndarray | None = None, most: int = CELLS) -> dict[str, pl.Series]:

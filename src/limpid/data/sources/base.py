@@ -44,6 +44,7 @@ class Table(ABC):
             folders of pictures (several are separated by commas); None otherwise.
         task: the task that the source itself says is wanted of it, or None.
         places: columns that say where a row came from, which stay beside its answer.
+        row_bytes: sorted names of columns -> mean size of their cells in a row, as far as that was measured.
     """
 
     target: str | None = None
@@ -59,6 +60,7 @@ class Table(ABC):
         self.notes = tuple(notes)
         self.unreadable: dict[int, str] = {}
         self.places: tuple[str, ...] = ()
+        self.row_bytes: dict[tuple[str, ...], float] = {}
         self._stand_ins: dict[str, pl.Series] = {}
 
     def __repr__(self) -> str:
