@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.feather as feather
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from limpid.core.errors import DataError, RequestError
@@ -175,6 +175,7 @@ grid = st.integers(1, 4).flatmap(
 
 
 @settings(max_examples=150, deadline=None)
+@example(rows=[["", "\t"]], mark="\t", end="\n")
 @given(rows=grid, mark=st.sampled_from(",;\t|"), end=st.sampled_from(["\n", "\r\n"]))
 def test_what_is_written_by_the_rules_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], mark: str, end: str

@@ -54,6 +54,7 @@ class SeqShape(Spec):
         ahead: steps at the end that lie after the cutoff of a forecast; 0 for a seq that is all known.
         known: values at the end of each step that hold there too; the others are 0 in those steps. The first value of
             a step is then the one that is forecast.
+        pieces: first of the ids of pieces of words, which stand behind all words of a row; None where there are none.
     """
 
     form: str = "seq"
@@ -62,6 +63,7 @@ class SeqShape(Spec):
     length: int
     ahead: int = 0
     known: int = 0
+    pieces: int | None = None
 
 
 class GridShape(Spec):

@@ -24,8 +24,8 @@ def hash_words(words: Sequence[str], buckets: int, *, pieces: bool) -> tuple[np.
 
     Args:
         words: case folded; at least one.
-        buckets: number of ids, 0 (padding) included; words and pieces of each size have hashes of their own.
-        pieces: whether pieces are wanted.
+        buckets: number of ids, 0 (padding) included; pieces of each size have hashes of their own.
+        pieces: whether pieces are wanted; they then have the ids from `first_piece` on, and words those before.
 
     Example:
         >>> ids, found, counts = hash_words(["cat"], 2**16, pieces=True)
@@ -38,7 +38,8 @@ def hash_words(words: Sequence[str], buckets: int, *, pieces: bool) -> tuple[np.
     starts = np.cumsum(lengths) - lengths
     place = ramp(lengths)
     whole = np.add.reduceat((letters + np.uint64(1)) * _POWERS[place], starts)
-    ids = _bucket(whole, 0, buckets)
+    border = first_piece(buckets) if pieces else buckets
+    ids = _bucket(whole, 0, 1, border)
     if not pieces:
         return ids, np.zeros(0, np.int32), np.zeros(len(words), np.int64)
     owner = np.repeat(np.arange(len(words)), lengths)
@@ -50,17 +51,22 @@ def hash_words(words: Sequence[str], buckets: int, *, pieces: bool) -> tuple[np.
         value = np.zeros(len(begins), np.uint64)
         for step in range(size):
             value = value * _BASE + letters[begins + step] + np.uint64(1)
-        found.append(_bucket(value, size, buckets))
+        found.append(_bucket(value, size, border, buckets))
         owners.append(owner[begins])
     order = np.argsort(np.concatenate(owners), kind="stable")
     counts = np.bincount(np.concatenate(owners), minlength=len(words))
     return ids, np.concatenate(found)[order], counts
 
 
-def _bucket(value: np.ndarray, space: int, buckets: int) -> np.ndarray:
-    """Ids 1 to buckets - 1 of hash values."""
+def first_piece(buckets: int) -> int:
+    """The first of the ids of pieces, where words and pieces share so many ids."""
+    return buckets // 2
+
+
+def _bucket(value: np.ndarray, space: int, first: int, end: int) -> np.ndarray:
+    """Ids `first` to `end` - 1 of hash values."""
     value = value + np.uint64(0x9E3779B97F4A7C15 * (space + 1) % 2**64)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)  # the finaliser of SplitMix64
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     value = value ^ (value >> np.uint64(31))
-    return np.asarray((value % np.uint64(buckets - 1) + np.uint64(1)).astype(np.int32))
+    return np.asarray((value % np.uint64(end - first) + np.uint64(first)).astype(np.int32))

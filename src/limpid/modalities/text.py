@@ -19,6 +19,7 @@ from limpid.core.spec import AUTO, Auto, Spec
 from limpid.data.augment_tokens import TokenAugmentSpec
 from limpid.data.cleaning import canonical, clean, plain
 from limpid.data.given_tokens import GivenTokens
+from limpid.data.hashed import first_piece
 from limpid.data.stored import Stored, decided
 from limpid.data.text_shown import show_texts
 from limpid.data.text_units import Characters, Hashed, KnownWords, Pairs, Unit
@@ -26,7 +27,7 @@ from limpid.data.text_units import Characters, Hashed, KnownWords, Pairs, Unit
 UnitName = Literal["hashed", "words", "characters", "bpe", "backbone"]
 
 _ROWS = 8_192  # texts encoded at once, which bounds the memory
-_ORDERLESS = frozenset({"bag"})  # nets to which the order of tokens says nothing
+_PIECED = frozenset({"bag", "ngrams"})  # nets that read pieces behind the words
 _LONGEST = {"hashed": 512, "words": 256, "characters": 1_024, "bpe": 384, "backbone": 512}
 _PIECES_A_WORD = 1.4  # of byte pairs, in text like that of training
 _TOKEN_OPERATIONS = 1e6  # of one token in a net of medium size, forwards and backwards
@@ -185,7 +186,8 @@ class Text:
 
     def shape(self) -> SeqShape:
         """A seq of token ids."""
-        return SeqShape(vocabulary=self.unit.size, length=self.max_tokens)
+        pieces = first_piece(self.unit.size) if isinstance(self.unit, Hashed) and self.unit.pieces else None
+        return SeqShape(vocabulary=self.unit.size, length=self.max_tokens, pieces=pieces)
 
     def state(self) -> dict[str, Any]:
         """The name, and what the unit learnt."""
@@ -232,9 +234,9 @@ def _unit(spec: TextSpec, size: Size) -> tuple[UnitName, str]:
     if spec.augment.how == "unknown":
         return "words", "hidden tokens are to become the token of unknown words, which hashed words lack"
     if size.net is None:
-        return "hashed", "the default net for text sums its tokens up, so pieces may stand behind the words"
-    if size.net in _ORDERLESS:
-        return "hashed", f"{size.net} does not read the order of tokens, so pieces may stand behind the words"
+        return "hashed", "the default net for text reads pieces of words too, which stand behind the words"
+    if size.net in _PIECED:
+        return "hashed", f"{size.net} reads pieces of words too, which stand behind the words"
     return "words", f"{size.net} reads tokens in their order, of which pieces behind the words would have none"
 
 

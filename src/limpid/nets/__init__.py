@@ -16,6 +16,11 @@ CATALOGUE = Catalogue(
             "limpid.nets.ft_transformer:FTTransformer",
             "for tables: a transformer in which each column is a token",
         ),
+        Entry(
+            "ngrams",
+            "limpid.nets.ngrams:Ngrams",
+            "for text: words, pairs and pieces weighed by what they speak for, beside bags of their vectors",
+        ),
         Entry("bag", "limpid.nets.bag:Bag", "for sequences: the sum of the tokens' vectors, and a hidden layer"),
         Entry("fasttext", "limpid.nets.fasttext:FastText", "for sequences: the mean of vectors of words and of pairs"),
         Entry("rnn", "limpid.nets.rnn:RNN", "for sequences: a plain recurrent net in both directions"),
@@ -66,5 +71,5 @@ CATALOGUE = Catalogue(
     ],
 )
 
-DEFAULTS = {"fields": "tabm", "seq": "bag", "values": "convkernel", "grid": "resnet"}
-"""Form, or content of a seq, -> the net that reads it where none is named."""
+DEFAULTS = {"fields": "tabm", "seq": "bag", "tokens": "ngrams", "values": "convkernel", "grid": "resnet"}
+"""Form, or content of a seq, -> the net that reads it where none is named; "seq" is for text beside a main input."""

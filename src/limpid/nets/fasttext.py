@@ -21,10 +21,10 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
+from limpid.layers.ngrams import neighbours
 from limpid.layers.sequences import trim
 
 _STEPS = 1_500
-_FIRST, _SECOND = 1_000_003, -7_046_029_254_386_353_131  # odd factors of the hash; products wrap around at 64 bits
 
 
 class FastTextSpec(Spec):
@@ -150,14 +150,10 @@ class FastText(nn.Module):
     def _index(self, tokens: Tensor) -> list[Tensor]:
         """Rows of the table of vectors: of the words, of the pairs, and so on; 0 where there is none."""
         assert self.vocabulary is not None
-        found, key = [tokens], tokens
+        found = [tokens]
         for size in range(2, self.ngrams + 1):
-            if tokens.shape[1] < size:
-                break
-            last = tokens[:, size - 1 :]
-            key = (key[:, :-1] * _FIRST + last) * _SECOND
-            mixed = (key ^ (key >> 29)) % self.buckets
-            found.append(torch.where(last != 0, mixed + self.vocabulary, 0))
+            run = neighbours(tokens, size, self.buckets)
+            found.append(torch.where(run != 0, run - 1 + self.vocabulary, 0))
         return found
 
     def flops(self) -> float:

@@ -141,7 +141,10 @@ def _default(name: str, shape: Shape, *, main: bool, asked: Mapping[str, str]) -
     if shape.form == FIELDS:
         # Beside a main input the table's columns say little that an ensemble would say better.
         return DEFAULTS[FIELDS] if main else "mlp"
-    return DEFAULTS.get(content_of(shape), DEFAULTS[shape.form])
+    content = content_of(shape)
+    if content == "tokens" and not main:
+        return DEFAULTS["seq"]  # one vector, which is added to what the main input says
+    return DEFAULTS.get(content, DEFAULTS[shape.form])
 
 
 def _why_default(net: str, name: str, form: str) -> str:

@@ -39,7 +39,7 @@ class Part:
     Args:
         name: train, valid or test.
         table: where the rows are.
-        rows: (n,) sorted source row numbers.
+        rows: (n,) sorted source row numbers, held as uint32 where the table has fewer than 2^32 rows.
         target: target columns of these rows, cleaned, without nulls.
         weight: (n,) sample weights, or None.
     """
@@ -50,13 +50,17 @@ class Part:
     target: pl.DataFrame
     weight: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        if self.table.rows < 2**32:  # of tens of millions of rows, the numbers alone are a good part of the memory
+            self.rows = self.rows.astype(np.uint32, copy=False)
+
     def take(self, index: np.ndarray, name: str | None = None) -> Part:
         """Some rows of the part, by position."""
         whole = len(self.rows) == self.table.rows  # then positions are row numbers, and need no copy
         return Part(
             name or self.name,
             self.table,
-            index if whole and index.dtype == np.int64 else self.rows[index],
+            index if whole and index.dtype.kind in "iu" else self.rows[index],
             self.target[index],
             None if self.weight is None else self.weight[index],
         )

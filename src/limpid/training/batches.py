@@ -124,7 +124,8 @@ class Order:
         self._seed = seed
         self._lengths = lengths
         self._pass = -1
-        self._order = self._steps = np.empty(0, dtype=np.int64)
+        self._order: np.ndarray = np.empty(0, dtype=np.int64)
+        self._steps = np.empty(0, dtype=np.int64)
 
     def passes(self, step: int) -> int:
         """Which pass a step belongs to, from 0."""
@@ -134,14 +135,16 @@ class Order:
         """Sorted positions of the rows of one step, counted from the first."""
         passes, within = divmod(step, self.steps_per_pass)
         if passes != self._pass:
-            self._order = generator(self._seed, "shuffle", passes).permutation(self.rows)
+            self._order = np.empty(0, np.int64)  # two orders of very many rows at a time would be half a gigabyte
+            self._order = np.arange(self.rows, dtype=np.uint32 if self.rows < 2**32 else np.int64)
+            generator(self._seed, "shuffle", passes).shuffle(self._order)
             self._steps = np.arange(self.steps_per_pass)
             if self._lengths is not None:
                 self._bucket(self._lengths, passes)
             self._pass = passes
         start, stop = (k * self.rows // self.steps_per_pass for k in (self._steps[within], self._steps[within] + 1))
         # Sorted, so that memory-mapped rows are read forwards; resident ones alike, for the same bits.
-        return np.sort(self._order[start:stop])
+        return np.sort(self._order[start:stop]).astype(np.int64)
 
     def _bucket(self, lengths: np.ndarray, passes: int) -> None:
         """Sort by length within stretches of the random order, and visit the steps in another random order."""
@@ -207,7 +210,7 @@ def _gather(array: np.ndarray, index: np.ndarray) -> Tensor:
 
 
 def _copied(array: np.ndarray) -> Tensor:
-    return _gather(array, np.arange(len(array)))
+    return torch.tensor(array)
 
 
 def _unit_mean(weight: np.ndarray | None) -> np.ndarray | None:

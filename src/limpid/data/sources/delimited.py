@@ -458,6 +458,8 @@ class _Reader:
             return True
         if b"\r" in text and text.count(b"\r") != text.count(b"\r\n"):
             return True
+        if self._mark == 9 and b'"' in text:
+            return True  # a tab inside of quotes is a blank, and looks like the mark between cells
         letters = np.frombuffer(text, dtype=np.uint8)
         blank = (letters == 32) | (letters == 11) | (letters == 12)
         if self._mark != 9:
