@@ -31,6 +31,7 @@ from limpid.layers.sequences import trim
 _TABLE_VALUES = 1 << 22
 _MOST_SCORES = 32
 _STEPS = 600
+_FEW_ROWS = 20_000
 _SPREAD = 2.0  # of the sums of scores; a head starts small, and should not have to grow for long
 _LOOK_ROWS = 4_096
 
@@ -75,6 +76,8 @@ class Ngrams(nn.Module):
     takes: ClassVar[str] = "seq"
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
     gives: ClassVar[frozenset[str]] = frozenset({"vec"})
+    adds_up: ClassVar[bool] = True
+    """What two texts of an example speak for can be added."""
 
     width: int
     members: int | None
@@ -149,6 +152,8 @@ class Ngrams(nn.Module):
             "patience": max(3, epochs // 3),
             "clip": 1.0,
         }
+        if size.rows < _FEW_ROWS:
+            values["refit"] = True
         reasons = {
             "batch": f"more rows, larger batches: {size.rows:,} here",
             "epochs": f"about {_STEPS:,} steps, in 4 to 40 epochs of {steps:,} steps each: scores are there at once",
@@ -160,8 +165,9 @@ class Ngrams(nn.Module):
             "ema": f"averages over half an epoch of {steps:,} steps, at least over 20 steps",
             "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
             "clip": "keeps single bad batches from throwing the vectors off",
+            "refit": f"below {_FEW_ROWS:,} rows many words stand in too few of them: {size.rows:,} here",
         }
-        return values, reasons
+        return values, {field: reasons[field] for field in values}
 
     @torch.no_grad()
     def prepare(self, form: Seq, target: Tensor) -> None:

@@ -27,27 +27,36 @@ class Fuse(nn.Module):
     """Adds to the main input's features what the others say.
 
     The sum begins as the main input alone, and in training the others are left out of some examples altogether:
-    otherwise the network learns rare words by heart instead of what the table says.
+    otherwise the network learns rare words by heart instead of what the table says. Inputs that an equal net with as
+    many members reads, such as title and text of the news, say the same kind of thing: theirs is added as it is.
 
     Args:
-        others: widths of the other inputs.
+        others: widths of the other inputs; None for those that are added as they are.
         width: of the main one.
         dropout: share of examples that train without the other inputs.
 
     Shapes and units:
-        (B,D) or (B,M,D) and (B,E) or (B,1,E) each, to the shape of the first.
+        (B,D) or (B,M,D) and (B,E) or (B,1,E) each, to the shape of the first, which is also that of what is added.
     """
 
-    def __init__(self, others: Sequence[int], width: int, dropout: float) -> None:
+    def __init__(self, others: Sequence[int | None], width: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        self.linear = nn.Linear(sum(others), width)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.alike = [n for n, each in enumerate(others) if each is None]
+        self.linear: nn.Linear | None = None
+        if entering := sum(each for each in others if each is not None):
+            self.linear = nn.Linear(entering, width)
+            nn.init.zeros_(self.linear.weight)
+            nn.init.zeros_(self.linear.bias)
 
     def forward(self, main: Tensor, others: Sequence[Tensor]) -> Tensor:
         """The sum."""
-        joined = torch.cat([v.to(others[0].dtype) for v in others], dim=-1)
+        for n in self.alike:
+            main = main + others[n].to(main.dtype)
+        if self.linear is None:
+            return main
+        rest = [v for n, v in enumerate(others) if n not in self.alike]
+        joined = torch.cat([v.to(rest[0].dtype) for v in rest], dim=-1)
         if self.training and self.dropout > 0:
             kept = torch.rand(len(joined), device=joined.device) >= self.dropout
             joined = joined * kept.to(joined.dtype).view(-1, *([1] * (joined.dim() - 1)))
@@ -91,12 +100,13 @@ class Assembled(nn.Module):
         # Column names may hold dots, which module names must not.
         self.nets = nn.ModuleDict({f"input_{n}": net for n, net in enumerate(nets.values())})
         main = nets[self.inputs[0]]
-        self.members: int | None = next((net.members for net in nets.values() if net.members is not None), None)
+        self.members: int | None = main.members
         width: int = main.width
         self.fuse: Fuse | None = None
         if len(nets) > 1:
-            others = [net.width for net in list(nets.values())[1:]]
-            self.fuse = Fuse(others, width, dropout)
+            rest = list(nets.values())[1:]
+            widths = [None if alike(main, net) else net.width * (net.members or 1) for net in rest]
+            self.fuse = Fuse(widths, width, dropout)
         self.head = task.head(width, self.members)
         self.classifies = task.name == "classification"
         # Parameters whose first values come from a trained model.
@@ -153,12 +163,14 @@ class Assembled(nn.Module):
             vector, present = self._vector(name, cast(Any, net), batch)
             if present is not None:
                 vector = vector * present.to(vector.dtype).view(-1, *([1] * (vector.dim() - 1)))
-            if self.members is not None and vector.dim() == 2:
-                vector = vector.unsqueeze(1)
             vectors.append(vector)
         if self.fuse is None:
             return vectors[0]
-        fused: Tensor = self.fuse(vectors[0], vectors[1:])
+        others = []
+        for n, vector in enumerate(vectors[1:]):
+            beside = vector if n in self.fuse.alike else vector.flatten(1)
+            others.append(beside if self.members is None or beside.dim() == 3 else beside.unsqueeze(1))
+        fused: Tensor = self.fuse(vectors[0], others)
         return fused
 
     def _vector(self, name: str, net: Any, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
@@ -246,6 +258,12 @@ class Assembled(nn.Module):
         if self.fuse is not None:
             extra += sum(p.numel() for p in self.fuse.parameters())
         return float(total + 2 * extra)
+
+
+def alike(main: Any, other: Any) -> bool:
+    """Whether two nets give members that mean the same, so that they can be added one by one."""
+    same = type(main) is type(other) and main.members == other.members and main.width == other.width
+    return bool(same and getattr(main, "adds_up", False))
 
 
 def rows_at_once(network: nn.Module, most: int) -> int:

@@ -107,7 +107,8 @@ def plan_nets(
             continue
         if start is not None and given not in (None, start.net.name):
             raise refuse_other_net(start, str(given))
-        usual = _default(name, shapes[name], main=n == 0, asked=defaults or {})
+        first = next(iter(shapes.values()))
+        usual = _default(name, shapes[name], main=n == 0, beside=content_of(first), asked=defaults or {})
         kind_name = given or (usual if start is None else start.net.name)
         kind = CATALOGUE.load(kind_name, where=path)
         check_takes(kind_name, kind, name, shapes[name], where=path)
@@ -134,15 +135,22 @@ def portable(net: Component) -> Component:
     return net.model_copy(update={"start": None, "settings": settings})
 
 
-def _default(name: str, shape: Shape, *, main: bool, asked: Mapping[str, str]) -> str:
-    """The net of an input where none is named: its kind of column's, or the one for its form or content."""
+def _default(name: str, shape: Shape, *, main: bool, beside: str, asked: Mapping[str, str]) -> str:
+    """The net of an input where none is named: its kind of column's, or the one for its form or content.
+
+    Args:
+        name, shape: of the input.
+        main: whether it is the main one.
+        beside: content of the main one.
+        asked: input -> the net that its kind of column asks for.
+    """
     if name in asked:
         return asked[name]
     if shape.form == FIELDS:
         # Beside a main input the table's columns say little that an ensemble would say better.
         return DEFAULTS[FIELDS] if main else "mlp"
     content = content_of(shape)
-    if content == "tokens" and not main:
+    if content == "tokens" and beside != content:
         return DEFAULTS["seq"]  # one vector, which is added to what the main input says
     return DEFAULTS.get(content, DEFAULTS[shape.form])
 
