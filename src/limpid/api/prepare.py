@@ -18,6 +18,7 @@ from limpid.api.request import Request
 from limpid.api.shown import show_columns
 from limpid.api.starts import read_starts
 from limpid.core.contracts import Reasons, Size
+from limpid.core.errors import RequestError
 from limpid.core.events import Decided, Listener, Noted, StageEnded, StageStarted
 from limpid.core.forms import Shape
 from limpid.core.seeds import derive
@@ -25,6 +26,7 @@ from limpid.core.spec import AUTO, parse
 from limpid.data.encoded import Encoded
 from limpid.data.profile import profile
 from limpid.data.table import Table
+from limpid.nets import CATALOGUE
 from limpid.planning.assemble import Assembled, build
 from limpid.planning.augmentation import Augmentation, augmentation
 from limpid.planning.begin import put_weights
@@ -37,7 +39,7 @@ from limpid.planning.start import Starts
 from limpid.planning.train_plan import Pace, plan_training
 from limpid.planning.train_spec import TrainSpec
 from limpid.training.measure import flops, machine_key, threads
-from limpid.training.pace import measure_pace
+from limpid.training.pace import can_bf16, measure_pace
 
 _PACE_ROWS = 8_192
 _PACE_BYTES = 256 << 20
@@ -126,6 +128,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         task=draft.task.name,
         seconds=seconds,
         flops_per_second=flops("fp32", 0),
+        half_flops_per_second=flops("bf16", 0) if can_bf16(request.device) else None,
     )
     nets, because, advice, advice_reasons = plan_nets(
         read_nets(request.settings, inputs),
@@ -247,6 +250,7 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
     """
     request, draft = prepared.request, prepared.draft
     asked = parse(TrainSpec, request.settings.get("train") or {}, where="train")
+    _any_size(prepared, asked)
     rows = prepared.sizes["train"]
     seconds = None
     if request.clock.budget is not None:
@@ -282,6 +286,26 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
     for path, reason in because.items():
         tell(Decided(path, value_at(tree, path), reason))
     return plan, expected
+
+
+def _any_size(prepared: Prepared, asked: TrainSpec) -> None:
+    """Pictures are shown small only where every net that reads some takes any size.
+
+    Raises:
+        RequestError: it is asked for, and one of them does not.
+    """
+    forms = prepared.draft.encoders.inputs
+    readers = [net.name for name, net in prepared.nets.items() if forms[name] == "grid"]
+    fixed = [n for n in readers if n == "external" or not getattr(CATALOGUE.load(n, where="net"), "any_size", False)]
+    if fixed or not readers:
+        prepared.advice.pop("small", None)
+    if asked.small not in (AUTO, 0.0) and (fixed or not readers):
+        raise RequestError(
+            f"pictures cannot be shown small: {fixed[0]} reads one size alone" if fixed else "there are no pictures",
+            where="train.small",
+            expected="nets that read pictures of any size, such as resnet",
+            fix="leave train.small out, or choose --net resnet",
+        )
 
 
 def _pace(prepared: Prepared, asked: TrainSpec, train: Encoded, device: str, model: Assembled, layers: int) -> Pace:

@@ -34,6 +34,7 @@ class Size:
         task: the task's name.
         seconds: time for the training loop alone, or None without a budget.
         flops_per_second: what this machine sustains on large float32 products.
+        half_flops_per_second: the same on bfloat16 products, None where the processor has no such arithmetic.
         net: the net that the user named for the column in question, or None; some columns are encoded by it.
     """
 
@@ -42,6 +43,7 @@ class Size:
     task: str
     seconds: float | None = None
     flops_per_second: float = 1e11
+    half_flops_per_second: float | None = None
     net: str | None = None
 
 

@@ -31,12 +31,14 @@ class Pace:
         valid_seconds: one pass over the validation rows.
         threads: processor threads that it was measured with.
         last_seconds: one optimiser step with channels side by side in memory, by precision; empty without grids.
+        small_share: what part of the time of a step one with small pictures takes; 1 where that was not measured.
     """
 
     step_seconds: Mapping[str, float]
     valid_seconds: float
     threads: int
     last_seconds: Mapping[str, float] = made(default_factory=dict)
+    small_share: float = 1.0
 
     def seconds(self, precision: str) -> float | None:
         """One step in the faster of both layouts, None where it was not measured."""
@@ -127,6 +129,8 @@ def plan_training(
     per_pass = max(1, ceil(rows / (batch * merged.accumulate)))
     timed = pace.last_seconds if layout and precision in pace.last_seconds else pace.step_seconds
     step = timed.get(precision, min(timed.values()))
+    if merged.small != AUTO:
+        step *= 1 - merged.small * (1 - pace.small_share)
     useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_pass)))
     if isinstance(defaults.get("epochs"), int):
         useful = int(defaults["epochs"])
@@ -219,5 +223,6 @@ def _fallbacks(rows: int) -> dict[str, tuple[Any, str]]:
         "ema": (0.99, "averages about the last hundred steps"),
         "clip": (1.0, "keeps single bad batches from throwing the weights off"),
         "patience": (16, "epochs without a better validation score"),
+        "small": (0.0, "only nets that read pictures of any size recommend it"),
         "refit": (False, "the rows that stopped and calibrated the network stay unseen by it"),
     }

@@ -88,6 +88,11 @@ class TrainSpec(Spec):
     threads: Auto | Annotated[int, Field(ge=1, le=1024)] = Field(
         default=AUTO, description="processor threads; another number gives other last bits"
     )
+    small: Auto | Share = Field(
+        default=AUTO,
+        description="share of all steps, from the first one on, in which pictures are shown at three quarters of their "
+        "sides, which makes steps cheaper; for nets that read pictures of any size",
+    )
     mix: Literal["none", "mixup", "cutmix"] = Field(
         default="none",
         description="whether pictures of a batch are mixed in pairs, with the loss of both by their shares",

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from limpid.core.seeds import generator
+from limpid.core.spec import AUTO
+from limpid.layers.grids import shrunk
 from limpid.layers.mixing import mix
 from limpid.planning.augmentation import Augmentation
 from limpid.planning.train_spec import TrainSpec
@@ -24,10 +26,12 @@ class Examples:
         augment: changes each row for itself, or None.
         spec: says whether rows are mixed.
         seed: of the run.
+        steps: of the whole training; pictures are small in the first of them, where the settings say so.
     """
 
-    def __init__(self, augment: Augmentation | None, spec: TrainSpec, seed: int) -> None:
+    def __init__(self, augment: Augmentation | None, spec: TrainSpec, seed: int, steps: int) -> None:
         self._augment, self._spec, self._seed = augment, spec, seed
+        self._small = 0.0 if spec.small == AUTO else spec.small * steps
 
     def __call__(self, batch: Batch, step: int, passes: int) -> Batch:
         """The batch as one step of a pass shows it.
@@ -39,6 +43,9 @@ class Examples:
         """
         if self._augment:
             batch = replace(batch, inputs=self._augment(batch.inputs, batch.index, passes))
+        if step < self._small:
+            pixels = {name: shrunk(part) for name, part in batch.inputs.items() if name.endswith(".pixels")}
+            batch = replace(batch, inputs={**batch.inputs, **pixels})
         return batch if self._spec.mix == "none" else self._mixed(batch, step)
 
     def _mixed(self, batch: Batch, step: int) -> Batch:

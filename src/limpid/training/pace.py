@@ -58,13 +58,13 @@ def measure_pace(
     key = f"{signature} {device} {spec.optimiser} {batch_rows}"
     most = threads() if spec.threads == "auto" else int(spec.threads)
 
-    def step(precision: str, count: int, last: bool) -> float:
+    def step(precision: str, count: int, last: bool, small: bool = False) -> float:
         return _timed(
-            f"{key} step {precision} {count}" + (" channels last" if last else ""),
+            f"{key} step {precision} {count}" + (" channels last" if last else "") + (" small" if small else ""),
             count,
             device,
             fresh,
-            lambda: _step(model, task, batch, spec, precision, device, augment, last),
+            lambda: _step(model, task, batch, spec, precision, device, augment, last, small),
         )
 
     choose = spec.channels_last == "auto" and bool(getattr(model, "reads_grids", False))
@@ -81,7 +81,11 @@ def measure_pace(
     last = {p: step(p, count, True) for p in precisions} if choose else {}
     valid = source.take(np.arange(min(rows_at_once(model, _VALID_ROWS), len(sample))))
     look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, fresh, lambda: _look(model, valid, best))
-    return Pace(times, look * valid_rows / len(valid), count, last)
+    share = 1.0
+    if spec.small != "auto" and spec.small > 0:
+        beside = last.get(best, times[best]) < times[best]
+        share = step(best, count, beside or asked, small=True) / min(times[best], last.get(best, times[best]))
+    return Pace(times, look * valid_rows / len(valid), count, last, min(share, 1.0))
 
 
 def can_bf16(device: str) -> bool:
@@ -114,12 +118,13 @@ def _step(
     device: str,
     augment: Augmentation | None,
     last: bool,
+    small: bool,
 ) -> Callable[[], None]:
     pupil = copy.deepcopy(model).to(device).train()
     set_layout(pupil, last)
     optimisers = Optimisers(pupil, spec)
     optimisers.set_rate(0.0)
-    shown = Examples(augment, spec, 0)
+    shown = Examples(augment, spec, 0, steps=1 if small else 0)
 
     def run() -> None:
         seed_step(0, 0, device)

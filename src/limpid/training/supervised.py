@@ -142,7 +142,6 @@ class _Loop:
         self.model, self.task, self.spec, self.seed, self.device = model, task, spec, seed, device
         self.memory, self.tell, self.clock, self.interruption = memory, tell, clock, interruption
         self.loss, self.metric, self.columns = loss, metric, columns
-        self.shown = Examples(augment, spec, seed)
         self.rows = train
         self.train = Source(train, task.prepare_target, device)
         self.judge: Judge | None = None
@@ -151,6 +150,7 @@ class _Loop:
             self.judge = Judge(rows, valid, task, metric, loss, str(spec.precision), lambda: interruption.asked)
         self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps, row_lengths(train))
         self.steps = spec.epochs * self.order.steps_per_epoch
+        self.shown = Examples(augment, spec, seed, self.steps)
         self.snapshot_every = min(_SNAPSHOT_STEPS, self.order.steps_per_epoch)
         self.statistics = guards.batch_statistics(model)
         self.least_rows = guards.least_rows(model)
