@@ -125,9 +125,11 @@ def measure(name: str, case: Case, seconds: float, repeats: int) -> dict[str, An
     )
     prepared = prepare_run(request, lambda _event: None)
     encoded = encode(prepared, lambda _event: None, Path("benchmarks/work/pace"))
-    plan, _ = finish_plan(prepared, encoded["train"], lambda _event: None)
-    part, spec = encoded["train"], plan.train
-    model = prepare_model(prepared, part)
+    part = encoded["train"]
+    model, _ = prepared.build()
+    plan, _ = finish_plan(prepared, part, lambda _event: None, model)
+    spec = plan.train
+    prepare_model(prepared, part, model)
     trial = by_hand(copy.deepcopy(model), prepared, part, spec, 4)
     steps = max(8, int(seconds * trial / int(spec.batch)))
     sides: dict[str, list[float]] = {"by hand": [], "fp32": [], "planned": []}

@@ -26,8 +26,15 @@ def test_the_expected_time_is_within_the_time_there_is(rows, seconds, look):
 
 def test_many_rows_get_many_steps_and_few_looks():
     spec, _, _ = planned(10_000_000, 60.0, look=5.0)
-    assert spec.epochs == 3
-    assert spec.epoch_steps * spec.epochs == pytest.approx((0.9 * 60 - 3 * 5.0) / 0.01, rel=0.01)
+    assert spec.epochs == 1
+    assert spec.epoch_steps * spec.epochs == pytest.approx((0.9 * 60 - 5.0) / 0.01, rel=0.01)
+    assert planned(10_000_000, 60.0, look=2.0)[0].epochs == 3
+
+
+def test_judging_in_single_precision_takes_its_time():
+    pace = Pace({"fp32": 0.4, "bf16": 0.2}, 3.0, 2, {"bf16": 0.1})
+    assert pace.judging(2000, 1000) == pytest.approx(1.3 * 3.0 * 4 * 2)
+    assert Pace({"fp32": 0.4}, 3.0, 2).judging(0, 0) == 0.0
 
 
 def test_without_a_budget_the_advice_counts():

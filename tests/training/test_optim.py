@@ -231,7 +231,16 @@ def test_orthogonal_directions_are_those_of_the_singular_value_decomposition():
     assert not muon.orthogonal(torch.zeros(3, 4), torch.float32).any()
 
 
-def test_filters_of_a_convolution_move_like_the_matrix_of_their_rows():
+def test_three_iterations_turn_the_same_way_and_lift_small_singular_values_less():
+    matrix = torch.randn((6, 40), generator=torch.Generator().manual_seed(0))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    turned = u.t() @ muon.orthogonal(matrix, torch.float32, 3) @ v.t()
+    assert (turned.diagonal() > 0.4).all() and (turned.diagonal() < 1.25).all()
+    assert float((turned - turned.diagonal().diag()).abs().max()) < 1e-4
+
+
+def test_filters_of_a_convolution_move_like_the_matrix_of_their_rows(monkeypatch):
+    monkeypatch.setattr(muon, "_FILTER_ITERATIONS", muon._ITERATIONS)
     conv, linear = nn.Conv2d(4, 6, 3, bias=False), nn.Linear(36, 6, bias=False)
     with torch.no_grad():
         linear.weight.copy_(conv.weight.flatten(1))

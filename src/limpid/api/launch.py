@@ -12,7 +12,7 @@ import numpy as np
 from limpid.api.finish import finish
 from limpid.api.forecasts import windows_of
 from limpid.api.frozen import with_features
-from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
+from limpid.api.prepare import JUDGED_ROWS, WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
 from limpid.api.shown import seen
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from limpid.training.state import Outcome
 
 _PREPARE_ROWS = 50_000
-_JUDGED_ROWS = 200_000
 _SAMPLE_BYTES = 1 << 30
 _PREPARE_BYTES = 64 << 20
 
@@ -167,13 +166,13 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
     scratch = folder.path / "encoded"
     encoded = encode(prepared, tell, scratch)
     for name in ("valid", "test"):
-        if name in encoded and len(encoded[name]) > _JUDGED_ROWS:
+        if name in encoded and len(encoded[name]) > JUDGED_ROWS:
             tell(
                 Noted(
-                    "info", f"figures are of a random sample of {_JUDGED_ROWS:,} of {len(encoded[name]):,} {name} rows"
+                    "info", f"figures are of a random sample of {JUDGED_ROWS:,} of {len(encoded[name]):,} {name} rows"
                 )
             )
-            encoded[name] = sample_of(encoded[name], _JUDGED_ROWS, derive(prepared.draft.seed, "judged", name))
+            encoded[name] = sample_of(encoded[name], JUDGED_ROWS, derive(prepared.draft.seed, "judged", name))
     train_part, valid_part = encoded["train"], encoded.get("valid")
     if valid_part is None:
         raise RequestError(
@@ -214,9 +213,9 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
     if request.clock.budget is None:
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
     prepare_model(prepared, train_part, model)
-    left = (
-        None if request.clock.budget is None else request.clock.deadline(reserve(request.clock.budget, len(train_part)))
-    )
+    left = None
+    if request.clock.budget is not None:
+        left = request.clock.deadline(reserve(request.clock.budget, len(train_part)) + prepared.judging)
     try:
         outcome = fit(
             model,

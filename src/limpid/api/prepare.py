@@ -44,6 +44,8 @@ from limpid.training.pace import can_bf16, measure_pace
 _PACE_ROWS = 8_192
 _PACE_BYTES = 256 << 20
 _COMPARED_ROWS = 300_000
+JUDGED_ROWS = 200_000
+"""Rows of a part that figures are of, at most."""
 WATCHED_ROWS = 50_000
 """Validation rows that the training looks at, at most; calibration and figures look at more."""
 
@@ -72,6 +74,8 @@ class Prepared:
     starts: Starts = field(default_factory=Starts)
     frozen: list[str] = field(default_factory=list)
     left_out: LeftOut = field(default_factory=LeftOut)
+    judging: float = 0.0
+    """Seconds that the trained network will take to answer validation and test rows."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -261,6 +265,10 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
         pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
     elif asked.epochs == AUTO or AUTO in (asked.precision, asked.threads, asked.channels_last):
         pace = _pace(prepared, asked, train, request.device, model, layers)
+    judged = sum(min(prepared.sizes.get(n, 0), JUDGED_ROWS) for n in ("valid", "test"))
+    prepared.judging = pace.judging(judged, min(prepared.sizes.get("valid", 0), WATCHED_ROWS))
+    if seconds is not None:
+        seconds = max(0.5, seconds - prepared.judging)
     spec, reasons, expected = plan_training(
         asked, prepared.advice, prepared.advice_reasons, rows=rows, pace=pace, seconds=seconds, layers=layers
     )

@@ -17,7 +17,7 @@ from limpid.layers.norms import Norm
 from limpid.layers.sizing import Allowance
 
 _SEEN_EXAMPLES = 400_000
-_LEAST_PASSES, _MOST_PASSES = 8, 60
+_LEAST_PASSES, _MOST_PASSES = 6, 60
 _UNHURRIED_SECONDS = 600.0
 _EFFICIENCY = 0.6
 _BACKWARD = 3.0
@@ -124,21 +124,26 @@ def convolution_flops(inputs: int, outputs: int, kernel: int, height: int, width
     return 2.0 * inputs * outputs * kernel * kernel * height * width
 
 
-def grid_allowance(size: Size) -> Allowance:
+def grid_allowance(size: Size, *, seen: int = _SEEN_EXAMPLES, efficiency: float = _EFFICIENCY) -> Allowance:
     """The operations that one example's forward pass may cost, from rows, seconds and speed.
 
-    Training: seconds * 0.6 * speed / (3 * rows * passes), where passes lets 400,000 examples be seen, within 8 to 60
-    passes; without a budget, 600 seconds are assumed. Predicting: 10,000 examples in 30 seconds. The smaller counts.
+    Training: seconds * efficiency * speed / (3 * rows * passes), where passes lets enough examples be seen, within 6 to
+    60 passes; without a budget, 600 seconds are assumed. Predicting: 10,000 examples in 30 seconds. The smaller counts.
     The speed is that of bfloat16 where the processor has it: convolutions of such nets are measured to gain all of it.
+
+    Args:
+        size: of the data, and the time.
+        seen: examples that are to be seen in training, repeated ones included.
+        efficiency: share of the speed of large products that the net is measured to reach.
 
     Example:
         >>> round(grid_allowance(Size(rows=45_000, outputs=10, task="classification", seconds=240)).flops / 1e6)
         12
     """
-    passes = min(max(_SEEN_EXAMPLES / max(size.rows, 1), _LEAST_PASSES), _MOST_PASSES)
+    passes = min(max(seen / max(size.rows, 1), _LEAST_PASSES), _MOST_PASSES)
     seconds = _UNHURRIED_SECONDS if size.seconds is None else size.seconds
     flops = max(size.flops_per_second, size.half_flops_per_second or 0.0)
-    train = seconds * _EFFICIENCY * flops / (_BACKWARD * max(size.rows, 1) * passes)
+    train = seconds * efficiency * flops / (_BACKWARD * max(size.rows, 1) * passes)
     predict = _PREDICT_SECONDS * flops / _PREDICT_ROWS
     speed = f"{flops / 1e9:.0f} GFLOP/s"
     if predict <= train:
