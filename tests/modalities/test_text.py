@@ -107,7 +107,7 @@ def test_the_plan_scales_with_the_amount_of_text() -> None:
     facts = column_facts(column)
     small, reasons = Text.plan(TextSpec(), facts, Size(200, 2, "x"))
     large, _ = Text.plan(TextSpec(), facts, Size(10**6, 2, "x"))
-    assert (small.buckets, large.buckets) == (2**14, 2**17) and small.max_tokens == large.max_tokens
+    assert (small.buckets, large.buckets) == (2**15, 2**18) and small.max_tokens == large.max_tokens
     assert set(reasons) == {"unit", "buckets", "max_tokens", "min_count", "pieces"}
     found = tokens(Text.fit(small, column), *column.to_list())
     assert (found[:, -1] == 0).mean() > 0.9  # nearly every text fits

@@ -244,8 +244,9 @@ def _buckets(unit: str, facts: ColumnFacts, size: Size) -> tuple[int, str]:
     words = max(facts.mean_words, 1.0)
     total = size.rows * words
     if unit == "hashed":
-        power = min(max(round(math.log2(max(total, 2.0))) - 1, 14), 17)
-        return 2**power, f"about {total:,.0f} words in all; half of it as a power of two, within 2^14 to 2^17"
+        power = min(max(round(math.log2(max(total, 2.0))), 15), 18)
+        rule = "as a power of two within 2^15 to 2^18, of which pieces take half"
+        return 2**power, f"about {total:,.0f} words in all, {rule}"
     if unit == "words":
         return 2**15, "a bound for size; rare words share one id long before"
     if unit == "backbone":
