@@ -242,6 +242,10 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
         raise KeyboardInterrupt
     model.fold()
     plan = _settled(plan, outcome)
+    if plan.train.refit is True and (late := _too_late_to_refit(prepared, plan, outcome, len(valid_part))):
+        tell(Noted("look", late))
+        because = {**plan.because, "train.refit": late}
+        plan = plan.model_copy(update={"train": plan.train.with_(refit=False), "because": because})
     write_plan(plan, folder.plan)
     final = model = model.cpu()
     if plan.train.refit is True:
@@ -367,6 +371,21 @@ def _settled(plan: Plan, outcome: Outcome) -> Plan:
     if not found:
         return plan
     return plan.model_copy(update={"train": plan.train.with_(**found), "because": because})
+
+
+def _too_late_to_refit(prepared: Prepared, plan: Plan, outcome: Outcome, more: int) -> str | None:
+    """Why the budget leaves no time to fit the network anew on `more` rows besides; None where it does."""
+    clock, rows = prepared.request.clock, prepared.sizes["train"]
+    if clock.budget is None or clock.left is None:
+        return None
+    needed = outcome.seconds * outcome.best_step / max(outcome.steps, 1) * (rows + more) / rows
+    left = clock.left - reserve(clock.budget, rows) - prepared.judging
+    if needed <= left:
+        return None
+    return (
+        f"fitting anew on training and validation rows would take about {needed:.1f} s, and the budget leaves "
+        f"{max(left, 0.0):.1f} s: the network that was judged is the one that is kept"
+    )
 
 
 def _spoken(seconds: float) -> str:
