@@ -48,5 +48,7 @@ def test_texts_of_few_rows_are_fitted_anew(tmp_path):
     plan = yaml.safe_load((run.path / "plan.yaml").read_text())
     assert plan["net"]["name"] == "ngrams" and plan["train"]["refit"] is True
     assert run.metrics["test"]["accuracy"] > 0.95
-    answers = limpid.load(run.path).predict(pl.DataFrame({"text": ["it was splendid of the one", "a dreadful thing it was", "", None]}))
+    answers = limpid.load(run.path).predict(
+        pl.DataFrame({"text": ["it was splendid of the one", "a dreadful thing it was", "", None]})
+    )
     assert answers["prediction"].to_list()[:2] == ["yes", "no"] and answers.height == 4
