@@ -242,7 +242,7 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
         raise KeyboardInterrupt
     model.fold()
     plan = _settled(plan, outcome)
-    if plan.train.refit is True and (late := _too_late_to_refit(prepared, plan, outcome, len(valid_part))):
+    if plan.train.refit is True and (late := _too_late_to_refit(prepared, outcome, len(valid_part))):
         tell(Noted("look", late))
         because = {**plan.because, "train.refit": late}
         plan = plan.model_copy(update={"train": plan.train.with_(refit=False), "because": because})
@@ -373,7 +373,7 @@ def _settled(plan: Plan, outcome: Outcome) -> Plan:
     return plan.model_copy(update={"train": plan.train.with_(**found), "because": because})
 
 
-def _too_late_to_refit(prepared: Prepared, plan: Plan, outcome: Outcome, more: int) -> str | None:
+def _too_late_to_refit(prepared: Prepared, outcome: Outcome, more: int) -> str | None:
     """Why the budget leaves no time to fit the network anew on `more` rows besides; None where it does."""
     clock, rows = prepared.request.clock, prepared.sizes["train"]
     if clock.budget is None or clock.left is None:

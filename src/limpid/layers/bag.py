@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from limpid.layers.ngrams import present
+
 
 class TokenBag(nn.Module):
     """The vectors of an example's tokens, summed and divided by the root of their number.
@@ -40,10 +42,9 @@ class TokenBag(nn.Module):
     @torch.no_grad()
     def forget_rare(self, tokens: Tensor, least: int) -> None:
         """Pass over tokens that stand in fewer than `least` of the given examples: they can only be learnt by heart."""
-        ordered = tokens.sort(dim=1).values
-        first = torch.ones_like(ordered, dtype=torch.bool)
-        first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-        counts = torch.bincount(ordered[first], minlength=len(self.kept))
+        counts = torch.zeros(len(self.kept), device=tokens.device)
+        for _, found in present(tokens):
+            counts += torch.bincount(found, minlength=len(counts))
         self.kept.copy_((counts >= least).to(self.kept.dtype))
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ _LOOK_ROWS = 4_096
 class NgramsSpec(Spec):
     """Settings of ngrams."""
 
-    pairs: Annotated[bool, Field()] = Field(
+    pairs: bool = Field(
         default=True, description="whether two neighbouring words are a token of their own, such as `not good`"
     )
     buckets: Auto | Annotated[int, Field(ge=16, le=2**22)] = Field(
@@ -181,7 +181,6 @@ class Ngrams(nn.Module):
             self.score += score
             seen += examples
         self.kept.copy_(seen >= least)
-        self.score.nan_to_num_(0.0)
         self.scale.fill_(1.0)
         few = slice(0, _LOOK_ROWS)
         start = Seq(mask=form.mask[few], tokens=None if form.tokens is None else form.tokens[few])
