@@ -268,6 +268,27 @@ def test_without_a_deadline_the_loop_decides_nothing_by_the_clock(monkeypatch):
     assert fingerprint(run()[0]) == first
 
 
+def test_a_slow_machine_still_sees_the_rate_fall_to_its_end_and_the_course_replays(monkeypatch):
+    now = [0.0]
+
+    def tick():
+        now[0] += 0.05
+        return now[0]
+
+    plan = {"epochs": 100, "schedule": "one-cycle", "patience": 0}  # 700 steps
+    with monkeypatch.context() as slowed:
+        slowed.setattr(time, "monotonic", tick)
+        heard = Heard()
+        model, outcome = run(deadline=60.0, tell=heard, **plan)
+    assert outcome.stopped == "budget" and 50 < outcome.steps < 600
+    assert outcome.turns and outcome.turns[-1][1] == outcome.steps
+    assert heard.of(EpochEnded)[-1].lr < 1e-3 * max(e.lr for e in heard.of(EpochEnded))
+    assert len([n for n in heard.of(Noted) if "steps take longer" in n.text]) == 1
+    again, second = run(stop_step=outcome.steps, course=outcome.turns, **plan)
+    assert fingerprint(again) == fingerprint(model)
+    assert second.turns == outcome.turns and second.steps == outcome.steps
+
+
 def test_signals_are_put_back():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     run()

@@ -293,6 +293,7 @@ def refit(
         lr=outcome.lr,
         epoch_steps=max(1, round(per_epoch * growth)),
         stop_step=max(1, round(outcome.best_step * growth)),
+        course=tuple((round(step * growth), max(1, round(end * growth))) for step, end in spec.course),
         patience=0,
     )
     again = fit(
@@ -365,6 +366,9 @@ def _settled(plan: Plan, outcome: Outcome) -> Plan:
     if plan.train.lr == "range":
         found["lr"] = outcome.lr
         because["train.lr"] = f"a range test found the loss to fall fastest near {outcome.lr:.2g} (Smith 2017)"
+    if outcome.turns:
+        found["course"] = outcome.turns
+        because["train.course"] = "steps took longer than was measured, so the rest of the schedule was compressed"
     if outcome.stopped == "budget":
         found["stop_step"] = outcome.steps
         because["train.stop_step"] = f"the clock stopped the training after {outcome.seconds:.0f} s"

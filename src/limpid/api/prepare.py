@@ -215,7 +215,8 @@ def training_seconds(request: Request, rows: int) -> float | None:
 
 def reserve(budget: float, rows: int) -> float:
     """Seconds kept for what follows the training: evaluation, saving, report."""
-    return min(0.4 * budget, 2.5 + 0.04 * budget + rows * 4e-6)
+    # Beyond some two million training rows, samples of the same size are judged.
+    return min(0.4 * budget, 2.5 + 0.04 * budget + min(rows, 10 * JUDGED_ROWS) * 4e-6)
 
 
 def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int | None = None) -> dict[str, Encoded]:

@@ -9,7 +9,6 @@ their order, and makes pairs of them: "not good" is a token of its own.
 
 from __future__ import annotations
 
-from math import exp
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -22,6 +21,7 @@ from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
 from limpid.layers.ngrams import neighbours
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sequences import trim
 
 _STEPS = 1_500
@@ -99,34 +99,24 @@ class FastText(nn.Module):
     @classmethod
     def train_defaults(cls, spec: FastTextSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = 32 if size.rows < 2_000 else 64 if size.rows < 20_000 else 256
-        steps = max(1, size.rows // batch)
-        epochs = min(max(_STEPS // steps, 5), 60)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "adamw",
-            "lr": 0.01,
-            "weight_decay": 0.0,
-            "schedule": "cosine",
-            "warmup": 0.0,
-            "ema": round(exp(-1 / max(0.5 * steps, 20.0)), 5),
-            "patience": max(5, epochs // 3),
-            "clip": 1.0,
-        }
-        reasons = {
-            "batch": f"published: single rows, which cost a step each; {size.rows:,} rows here",
-            "epochs": f"published: 5; about {_STEPS:,} steps, in 5 to 60 epochs of {steps:,} steps each",
-            "optimiser": "rare words need steps scaled by their own gradients",
-            "lr": "large, as published (0.1 to 1 of plain gradient descent): a mean of many vectors moves slowly",
-            "weight_decay": "as published, none",
-            "schedule": "falls to zero over the planned steps, as published",
-            "warmup": "as published, none",
-            "ema": f"averages over half an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "keeps single bad batches from throwing the vectors off",
-        }
-        return values, reasons
+        batch = tier(size.rows, [(2_000, 32), (20_000, 64)], 256)
+        return by_steps(
+            size.rows,
+            batch,
+            _STEPS,
+            epochs=(5, 60),
+            patience=5,
+            values={"lr": 0.01, "weight_decay": 0.0, "warmup": 0.0},
+            reasons={
+                "batch": f"published: single rows, which cost a step each; {size.rows:,} rows here",
+                "epochs": f"published: 5; about {_STEPS:,} steps, in 5 to 60 epochs",
+                "optimiser": "rare words need steps scaled by their own gradients",
+                "lr": "large, as published (0.1 to 1 of plain gradient descent): a mean of many vectors moves slowly",
+                "weight_decay": "as published, none",
+                "schedule": "falls to zero over the planned steps, as published",
+                "warmup": "as published, none",
+            },
+        )
 
     def prepare(self, form: Seq, target: Tensor) -> None:
         """Nothing to find."""

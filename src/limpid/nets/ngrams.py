@@ -11,7 +11,6 @@ pieces of words where the column gives them. They err in different places, so th
 
 from __future__ import annotations
 
-from math import exp
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -26,6 +25,7 @@ from limpid.layers.activations import Activation, activation
 from limpid.layers.bag import root_share
 from limpid.layers.dropout import Dropout
 from limpid.layers.ngrams import neighbours, scores
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sequences import trim
 
 _TABLE_VALUES = 1 << 22
@@ -137,37 +137,25 @@ class Ngrams(nn.Module):
     @classmethod
     def train_defaults(cls, spec: NgramsSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = 32 if size.rows < 2_000 else 64 if size.rows < 20_000 else 256 if size.rows < 200_000 else 1024
-        steps = max(1, size.rows // batch)
-        epochs = min(max(_STEPS // steps, 4), 40)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "adamw",
-            "lr": 0.006,
-            "weight_decay": 0.01,
-            "schedule": "cosine",
-            "warmup": 0.05,
-            "ema": round(exp(-1 / max(0.5 * steps, 20.0)), 5),
-            "patience": max(3, epochs // 3),
-            "clip": 1.0,
-        }
+        batch = tier(size.rows, [(2_000, 32), (20_000, 64), (200_000, 256)], 1024)
+        values: dict[str, Any] = {"lr": 0.006, "weight_decay": 0.01}
         if size.rows < _FEW_ROWS:
             values["refit"] = True
-        reasons = {
-            "batch": f"more rows, larger batches: {size.rows:,} here",
-            "epochs": f"about {_STEPS:,} steps, in 4 to 40 epochs of {steps:,} steps each: scores are there at once",
-            "optimiser": "rare tokens need steps scaled by their own gradients",
-            "lr": "measured on news and sentences: 0.002 left the factors of tokens where they began",
-            "weight_decay": "usual for adamw; vectors of tokens are spared",
-            "schedule": "falls to zero over the planned steps",
-            "warmup": "a twentieth of the steps",
-            "ema": f"averages over half an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "keeps single bad batches from throwing the vectors off",
-            "refit": f"below {_FEW_ROWS:,} rows many words stand in too few of them: {size.rows:,} here",
-        }
-        return values, {field: reasons[field] for field in values}
+        return by_steps(
+            size.rows,
+            batch,
+            _STEPS,
+            epochs=(4, 40),
+            patience=3,
+            values=values,
+            reasons={
+                "batch": f"more rows, larger batches: {size.rows:,} here",
+                "optimiser": "rare tokens need steps scaled by their own gradients",
+                "lr": "measured on news and sentences: 0.002 left the factors of tokens where they began",
+                "weight_decay": "usual for adamw; vectors of tokens are spared",
+                "refit": f"below {_FEW_ROWS:,} rows many words stand in too few of them: {size.rows:,} here",
+            },
+        )
 
     @torch.no_grad()
     def prepare(self, form: Seq, target: Tensor) -> None:

@@ -12,7 +12,7 @@ past and of the steps to come, as means over a few stretches.
 from __future__ import annotations
 
 from itertools import pairwise
-from math import ceil, exp
+from math import ceil
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -24,6 +24,7 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sizing import allowance, largest
 from limpid.layers.stretches import Stretch
 
@@ -163,34 +164,22 @@ class NHiTS(nn.Module):
     @classmethod
     def train_defaults(cls, spec: NHiTSSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = 32 if size.rows < 2_000 else 128 if size.rows < 20_000 else 256
-        steps = max(1, size.rows // batch)
-        epochs = min(max(_STEPS // steps, 6), 100)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "adamw",
-            "lr": 0.001,
-            "weight_decay": 0.01,
-            "schedule": "one-cycle",
-            "warmup": 0.2,
-            "ema": round(exp(-1 / max(0.2 * steps, 20.0)), 5),
-            "patience": max(5, epochs // 3),
-            "clip": 1.0,
-        }
-        reasons = {
-            "batch": f"published: 256 windows; fewer for few: {size.rows:,} here",
-            "epochs": f"about {_STEPS:,} steps, in 6 to 100 epochs of {steps:,} steps each",
-            "optimiser": "robust without tuning",
-            "lr": "as published",
-            "weight_decay": "windows overlap, so there is less to learn from than their number says",
-            "schedule": "falls to zero over the planned steps",
-            "warmup": "a fifth of the steps",
-            "ema": f"averages over a fifth of an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "keeps single bad batches from throwing the weights off",
-        }
-        return values, reasons
+        batch = tier(size.rows, [(2_000, 32), (20_000, 128)], 256)
+        return by_steps(
+            size.rows,
+            batch,
+            _STEPS,
+            epochs=(6, 100),
+            averaged=0.2,
+            patience=5,
+            values={"lr": 0.001, "weight_decay": 0.01, "schedule": "one-cycle", "warmup": 0.2},
+            reasons={
+                "batch": f"published: 256 windows; fewer for few: {size.rows:,} here",
+                "optimiser": "robust without tuning",
+                "lr": "as published",
+                "weight_decay": "windows overlap, so there is less to learn from than their number says",
+            },
+        )
 
     def prepare(self, form: Seq, target: Tensor) -> None:
         """Nothing to find."""

@@ -11,7 +11,7 @@ known ahead included, so that they can meet.
 
 from __future__ import annotations
 
-from math import ceil, exp
+from math import ceil
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -24,6 +24,7 @@ from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.attention import Block
 from limpid.layers.dropout import Dropout
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sizing import allowance, largest
 from limpid.layers.stretches import Stretch
 
@@ -138,34 +139,23 @@ class PatchTST(nn.Module):
     @classmethod
     def train_defaults(cls, spec: PatchTSTSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = 32 if size.rows < 2_000 else 128
-        steps = max(1, size.rows // batch)
-        epochs = min(max(_STEPS // steps, 5), 100)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "adamw",
-            "lr": 0.0005,
-            "weight_decay": 0.01,
-            "schedule": "one-cycle",
-            "warmup": 0.2,
-            "ema": round(exp(-1 / max(0.2 * steps, 20.0)), 5),
-            "patience": max(5, epochs // 3),
-            "clip": 1.0,
-        }
-        reasons = {
-            "batch": f"as published, 128; fewer for few windows: {size.rows:,} here",
-            "epochs": f"about {_STEPS:,} steps, in 5 to 100 epochs of {steps:,} steps each",
-            "optimiser": "usual for transformers",
-            "lr": "published: 0.0001 over a hundred epochs; more in fewer steps",
-            "weight_decay": "windows overlap, so there is less to learn from than their number says",
-            "schedule": "one cycle, as published",
-            "warmup": "a fifth of the steps",
-            "ema": f"averages over a fifth of an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "keeps single bad batches from throwing the weights off",
-        }
-        return values, reasons
+        batch = tier(size.rows, [(2_000, 32)], 128)
+        return by_steps(
+            size.rows,
+            batch,
+            _STEPS,
+            epochs=(5, 100),
+            averaged=0.2,
+            patience=5,
+            values={"lr": 0.0005, "weight_decay": 0.01, "schedule": "one-cycle", "warmup": 0.2},
+            reasons={
+                "batch": f"as published, 128; fewer for few windows: {size.rows:,} here",
+                "optimiser": "usual for transformers",
+                "lr": "published: 0.0001 over a hundred epochs; more in fewer steps",
+                "weight_decay": "windows overlap, so there is less to learn from than their number says",
+                "schedule": "one cycle, as published",
+            },
+        )
 
     def prepare(self, form: Seq, target: Tensor) -> None:
         """Nothing to find."""

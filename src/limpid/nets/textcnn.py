@@ -9,7 +9,6 @@ elsewhere. Here they are learnt from the training rows alone, so they are narrow
 
 from __future__ import annotations
 
-from math import exp
 from typing import Annotated, Any, ClassVar
 
 import torch
@@ -21,6 +20,7 @@ from limpid.core.contracts import Reasons, Size
 from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.dropout import Dropout
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sequences import Entry, Pool, trim
 from limpid.layers.sizing import allowance, largest
 
@@ -109,34 +109,19 @@ class TextCNN(nn.Module):
     @classmethod
     def train_defaults(cls, spec: TextCNNSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = 32 if size.rows < 2_000 else 64 if size.rows < 20_000 else 128 if size.rows < 200_000 else 256
-        steps = max(1, size.rows // batch)
-        epochs = min(max(_STEPS // steps, 8), 60)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "adamw",
-            "lr": 0.001,
-            "weight_decay": 0.01,
-            "schedule": "cosine",
-            "warmup": 0.05,
-            "ema": round(exp(-1 / max(0.5 * steps, 20.0)), 5),
-            "patience": max(6, epochs // 3),
-            "clip": 1.0,
-        }
-        reasons = {
-            "batch": f"published: 50; more rows, larger batches: {size.rows:,} here",
-            "epochs": f"about {_STEPS:,} steps, in 8 to 60 epochs of {steps:,} steps each",
-            "optimiser": "rare tokens need steps scaled by their own gradients",
-            "lr": "the usual 0.001, with a schedule that falls to zero",
-            "weight_decay": "in place of the published bound on the head's norm; vectors of tokens are spared",
-            "schedule": "falls to zero over the planned steps",
-            "warmup": "a twentieth of the steps",
-            "ema": f"averages over half an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "keeps single bad batches from throwing the weights off",
-        }
-        return values, reasons
+        batch = tier(size.rows, [(2_000, 32), (20_000, 64), (200_000, 128)], 256)
+        return by_steps(
+            size.rows,
+            batch,
+            _STEPS,
+            values={"lr": 0.001, "weight_decay": 0.01},
+            reasons={
+                "batch": f"published: 50; more rows, larger batches: {size.rows:,} here",
+                "optimiser": "rare tokens need steps scaled by their own gradients",
+                "lr": "the usual 0.001, with a schedule that falls to zero",
+                "weight_decay": "in place of the published bound on the head's norm; vectors of tokens are spared",
+            },
+        )
 
     def prepare(self, form: Seq, target: Tensor) -> None:
         """Nothing to find."""

@@ -10,7 +10,6 @@ blocks, which take more text than most tables hold: here 2 blocks of width 128 a
 
 from __future__ import annotations
 
-from math import exp
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -21,6 +20,7 @@ from limpid.core.forms import Seq, SeqShape
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.layers.attention import Block
 from limpid.layers.dropout import Dropout
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sequences import Entry, Pool, Pooling, trim
 from limpid.layers.sizing import allowance, largest
 
@@ -133,34 +133,20 @@ class Transformer(nn.Module):
     @classmethod
     def train_defaults(cls, spec: TransformerSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = 32 if size.rows < 2_000 else 64 if size.rows < 20_000 else 128 if size.rows < 200_000 else 256
-        steps = max(1, size.rows // batch)
-        epochs = min(max(_STEPS // steps, 8), 60)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "adamw",
-            "lr": 0.001,
-            "weight_decay": 0.01,
-            "schedule": "cosine",
-            "warmup": 0.1,
-            "ema": round(exp(-1 / max(0.5 * steps, 20.0)), 5),
-            "patience": max(6, epochs // 3),
-            "clip": 1.0,
-        }
-        reasons = {
-            "batch": f"more rows, larger batches: {size.rows:,} here",
-            "epochs": f"about {_STEPS:,} steps, in 8 to 60 epochs of {steps:,} steps each",
-            "optimiser": "as published for all transformers since, with decay apart from the gradient",
-            "lr": "narrow nets stand larger rates than the published 0.0002 or so of wide ones",
-            "weight_decay": "usual for adamw; vectors of tokens, norms and biases are spared",
-            "schedule": "falls to zero over the planned steps",
-            "warmup": "transformers diverge at full rate in the first steps",
-            "ema": f"averages over half an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "keeps single bad batches from throwing the weights off",
-        }
-        return values, reasons
+        batch = tier(size.rows, [(2_000, 32), (20_000, 64), (200_000, 128)], 256)
+        return by_steps(
+            size.rows,
+            batch,
+            _STEPS,
+            values={"lr": 0.001, "weight_decay": 0.01, "warmup": 0.1},
+            reasons={
+                "batch": f"more rows, larger batches: {size.rows:,} here",
+                "optimiser": "as published for all transformers since, with decay apart from the gradient",
+                "lr": "narrow nets stand larger rates than the published 0.0002 or so of wide ones",
+                "weight_decay": "usual for adamw; vectors of tokens, norms and biases are spared",
+                "warmup": "transformers diverge at full rate in the first steps",
+            },
+        )
 
     def prepare(self, form: Seq, target: Tensor) -> None:
         """Nothing to find."""

@@ -18,7 +18,7 @@ _ENOUGH_STEPS = 12_000
 _LEAST_EPOCHS = 16
 _SLACK = 0.90
 _LOOKS = 12
-_LOOK_SHARE = 0.1
+_LOOK_SHARE = 0.05
 _CLEARLY = 0.95
 _JUDGING = 1.3  # measured beside forward passes alone: errors, intervals
 
@@ -157,13 +157,13 @@ def plan_training(
             fix="leave train.epochs out, or set it to 1 or more",
         )
     useful = max(1, useful)
-    steps, looks = useful * per_pass, _LOOKS
+    steps, looks, affordable = useful * per_pass, _LOOKS, useful
     enough = f"{useful} passes of {per_pass:,} steps are enough for the schedule"
     epochs_because = f"{enough}, early stopping ends it sooner"
     if seconds is not None:
         if merged.refit is True:
             seconds /= 2.2  # fitted twice, the second time on more rows
-        # Looks at the validation rows cost time of their own: few of them where each is long, never a tenth of all.
+        # Looks at the validation rows cost time of their own, a twentieth of it at most: few where each is long.
         affordable = int(_LOOK_SHARE * seconds / pace.valid_seconds) if pace.valid_seconds > 0 else _LOOKS
         looks = max(1, min(_LOOKS, useful, affordable))
         fits = max(1, int((seconds * _SLACK - looks * pace.valid_seconds) / step))
@@ -175,7 +175,7 @@ def plan_training(
                 f"{step * 1e3:.1f} ms, with {per_pass:,} steps in a pass"
             )
     epoch_steps, epochs = per_pass, max(1, round(steps / per_pass))
-    if steps < looks * per_pass:
+    if steps < looks * per_pass or epochs > max(affordable, 1):
         epochs = min(looks, steps)
         epoch_steps = max(1, steps // epochs)
     if epoch_steps != per_pass and spec.epochs == AUTO and spec.epoch_steps is None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from limpid.core.spec import AUTO, Auto, Spec
 
 Count = Annotated[int, Field(ge=1)]
+NotNegativeCount = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -32,6 +33,11 @@ class TrainSpec(Spec):
     stop_step: Count | None = Field(
         default=None,
         description="step at which training ends though its schedule goes on; written by a run that its clock stopped",
+    )
+    course: tuple[tuple[NotNegativeCount, Count], ...] = Field(
+        default=(),
+        description="where the end of the schedule was moved: pairs of a step and the steps of the whole training from "
+        "then on; written by a run whose machine was slower than it had measured",
     )
     batch: Auto | Count = Field(default=AUTO, description="training rows in one batch")
     accumulate: Count = Field(default=1, description="batches whose gradients are joined into one step")

@@ -33,6 +33,9 @@ class Clock:
         self._save_seconds = 0.0
         self._reported = float("-inf")
         self._step_seconds: float | None = None
+        self._steady: float | None = None
+        self._mark: tuple[float, int, float] | None = None
+        self._looked = 0.0
         self._valid_seconds: float | None = None
         self._steps = 0
         self.rate = 0.0
@@ -51,6 +54,7 @@ class Clock:
     def validation_took(self, seconds: float) -> None:
         """Note the length of a validation."""
         self._valid_seconds = seconds
+        self._looked += seconds
 
     def save_took(self, seconds: float) -> None:
         """Note the length of a save, and that it has just happened."""
@@ -69,6 +73,26 @@ class Clock:
         # A forward pass is about a third of a step; the guess is on the safe side.
         valid = self._valid_seconds if self._valid_seconds is not None else 0.5 * step * valid_to_train
         return self.now() + _CAUTION * (step + valid + self._save_seconds) > self.deadline
+
+    def room(self, looks: int) -> int | None:
+        """How many further steps fit before the deadline, from their mean length since this was last asked.
+
+        None without a deadline, and when it is asked for the first time.
+
+        Args:
+            looks: at the validation rows, that are still to come.
+        """
+        if self.deadline is None:
+            return None
+        now, since = self.now(), self._mark
+        self._mark = (now, self._steps, self._looked)
+        if since is None or self._steps == since[1]:
+            return None
+        # All that steps bring with them counts, such as reports; what looks took is known by itself.
+        step = (now - since[0] - (self._looked - since[2])) / (self._steps - since[1])
+        self._steady = step if self._steady is None else 0.5 * (self._steady + step)
+        other = looks * (self._valid_seconds or 0.0) + _CAUTION * self._save_seconds
+        return int((self.deadline - now - other) / max(self._steady, 1e-9))
 
     def save_is_due(self, *, epoch_ended: bool) -> bool:
         """Whether it is time for a checkpoint: every `checkpoint_seconds`, a little earlier at the end of an epoch."""

@@ -17,6 +17,7 @@ from limpid.layers.mixing import mix
 from limpid.planning.augmentation import Augmentation
 from limpid.planning.train_spec import TrainSpec
 from limpid.training.batches import Batch
+from limpid.training.course import Course
 
 
 class Examples:
@@ -26,12 +27,13 @@ class Examples:
         augment: changes each row for itself, or None.
         spec: says whether rows are mixed.
         seed: of the run.
-        steps: of the whole training; pictures are small in the first of them, where the settings say so.
+        course: of the whole training; pictures are small in its first part, where the settings say so.
     """
 
-    def __init__(self, augment: Augmentation | None, spec: TrainSpec, seed: int, steps: int) -> None:
+    def __init__(self, augment: Augmentation | None, spec: TrainSpec, seed: int, course: Course) -> None:
         self._augment, self._spec, self._seed = augment, spec, seed
-        self._small = 0.0 if spec.small == AUTO else spec.small * steps
+        self.course = course
+        self._small = 0.0 if spec.small == AUTO else spec.small * course.steps
 
     def __call__(self, batch: Batch, step: int, passes: int) -> Batch:
         """The batch as one step of a pass shows it.
@@ -43,7 +45,7 @@ class Examples:
         """
         if self._augment:
             batch = replace(batch, inputs=self._augment(batch.inputs, batch.index, passes))
-        if step < self._small:
+        if self._small and self.course.place(step) < self._small:
             pixels = {name: shrunk(part) for name, part in batch.inputs.items() if name.endswith(".pixels")}
             batch = replace(batch, inputs={**batch.inputs, **pixels})
         return batch if self._spec.mix == "none" else self._mixed(batch, step)

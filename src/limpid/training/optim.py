@@ -49,7 +49,7 @@ class Optimisers:
             for group in member.param_groups:
                 group["lr"] = lr * group.get("factor", 1.0)
 
-    def thaw(self, step: int, steps: int) -> None:
+    def thaw(self, step: float, steps: int) -> None:
         """Let those parameters learn whose turn it is in step number `step` of `steps`, and have the others wait."""
         if self._unfreeze:
             each = self._unfreeze * steps / self._deepest if self._deepest else 0.0

@@ -17,6 +17,7 @@ from limpid.planning.train_plan import Pace
 from limpid.planning.train_spec import TrainSpec
 from limpid.training.arithmetic import arithmetic, seed_step, set_layout
 from limpid.training.batches import Batch, Source
+from limpid.training.course import Course
 from limpid.training.examples import Examples
 from limpid.training.measure import step_seconds, threads
 from limpid.training.objective import batch_losses, example_losses, outputs_of
@@ -124,7 +125,7 @@ def _step(
     set_layout(pupil, last)
     optimisers = Optimisers(pupil, spec)
     optimisers.set_rate(0.0)
-    shown = Examples(augment, spec, 0, steps=1 if small else 0)
+    shown = Examples(augment, spec, 0, Course(1 if small else 0))
 
     def run() -> None:
         seed_step(0, 0, device)

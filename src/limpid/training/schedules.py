@@ -21,13 +21,13 @@ _ONE_CYCLE_RISE = 0.3
 
 
 def rate_factor(
-    spec: TrainSpec, step: int, steps: int, *, scores: Sequence[float | None] = (), greater_is_better: bool = True
+    spec: TrainSpec, step: float, steps: int, *, scores: Sequence[float | None] = (), greater_is_better: bool = True
 ) -> float:
     """The factor on the peak rate in one step.
 
     Args:
         spec: schedule, warmup, decay, decay_every, plateau.
-        step: steps done before this one.
+        step: steps done before this one; a fraction where the schedule was compressed.
         steps: steps of the whole training.
         scores: validation scores of the epochs so far, for the schedule plateau.
         greater_is_better: direction of the scores.
@@ -52,17 +52,17 @@ def rate_factor(
     return 1.0
 
 
-def stepped(step: int, *, every: int, decay: float) -> float:
+def stepped(step: float, *, every: int, decay: float) -> float:
     """`decay` to the power of the number of whole periods of `every` steps."""
     return float(decay ** (step // every))
 
 
-def cosine(step: int, steps: int) -> float:
+def cosine(step: float, steps: int) -> float:
     """From 1 at the first step towards 0 after the last one."""
     return 0.5 * (1 + cos(pi * min(step, steps) / steps)) if steps else 1.0
 
 
-def one_cycle(step: int, steps: int, *, rise: float) -> float:
+def one_cycle(step: float, steps: int, *, rise: float) -> float:
     """From 1/25 up to 1 within the share `rise` of the steps, then down to a 250,000th."""
     top = rise * steps - 1
     last = steps - 1

@@ -70,6 +70,7 @@ class Ledger:
         valid_rows: rows in one forward pass of validation.
         best_score, best_loss, best_epoch, best_step: of the best weights; epoch 0 stands for none yet.
         said: names of the notes that were given, each of them once.
+        turns: where the end of the schedule was moved (course.py).
         seconds: time spent before the last resume.
         stopped: why the training ended, "" while it goes on.
     """
@@ -84,6 +85,7 @@ class Ledger:
     best_epoch: int = 0
     best_step: int = 0
     said: list[str] = field(default_factory=list)
+    turns: list[list[int]] = field(default_factory=list)
     seconds: float = 0.0
     stopped: str = ""
 
@@ -104,6 +106,7 @@ class Outcome:
         rollbacks: how often a guard rolled back.
         micro_batch: rows in one forward pass at the end.
         seconds: time spent, over all resumes.
+        turns: where the end of the schedule was moved (course.py).
     """
 
     stopped: str
@@ -118,6 +121,7 @@ class Outcome:
     rollbacks: int
     micro_batch: int
     seconds: float
+    turns: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from limpid.training.advice import Adviser
 from limpid.training.arithmetic import arithmetic, seed_step, set_layout
 from limpid.training.batches import Batch, Order, Source, cut, pieces, row_lengths
 from limpid.training.clock import Clock
+from limpid.training.course import Course
 from limpid.training.examples import Examples
 from limpid.training.interruption import Interruption
 from limpid.training.judge import Interrupted, Judge, Verdict
@@ -149,8 +150,8 @@ class _Loop:
             rows = Source(valid, task.prepare_target, device)
             self.judge = Judge(rows, valid, task, metric, loss, str(spec.precision), lambda: interruption.asked)
         self.order = Order(len(train), spec.batch * spec.accumulate, seed, spec.epoch_steps, row_lengths(train))
-        self.steps = spec.epochs * self.order.steps_per_epoch
-        self.shown = Examples(augment, spec, seed, self.steps)
+        self.course = Course(spec.epochs * self.order.steps_per_epoch, spec.course)
+        self.shown = Examples(augment, spec, seed, self.course)
         self.snapshot_every = min(_SNAPSHOT_STEPS, self.order.steps_per_epoch)
         self.statistics = guards.batch_statistics(model)
         self.least_rows = guards.least_rows(model)
@@ -171,6 +172,8 @@ class _Loop:
         saved = self.memory.find() if resume else None
         if saved is not None:
             self.ledger = self.memory.load(saved, self.learner)
+            self.course = Course(self.course.steps, [(step, end) for step, end in self.ledger.turns])
+            self.shown.course = self.course
             self.optimisers.set_rate(self._rate())
             return
         guards.check_weights(self.model, 0)
@@ -212,6 +215,7 @@ class _Loop:
                 return self._finish(reason)
             else:
                 self._step()
+                self._keep_time()
                 if not self._epoch_is_over() and self.clock.save_is_due(epoch_ended=False):
                     self._save()
 
@@ -222,8 +226,8 @@ class _Loop:
     def _reason_to_stop(self) -> str | None:
         position, epochs = self.learner.position, len(self.learner.position.scores)
         assert self.spec.patience != "auto"
-        if position.step >= self.steps:
-            return "epochs"
+        if position.step >= self.course.end:
+            return "budget" if self.course.turns else "epochs"
         if self.spec.stop_step is not None and position.step >= self.spec.stop_step:
             return "budget"
         if self.judge is not None and self.spec.patience and epochs - self.ledger.best_epoch >= self.spec.patience:
@@ -238,7 +242,7 @@ class _Loop:
         began = self.clock.now()
         position = self.learner.position
         step = position.step
-        self.optimisers.thaw(step, self.steps)
+        self.optimisers.thaw(self.course.place(step), self.course.steps)
         draft: Snapshot | None = None
         memory_error = ""
         try:
@@ -301,12 +305,28 @@ class _Loop:
         position = self.learner.position
         factor = rate_factor(
             self.spec,
-            position.step,
-            self.steps,
+            self.course.place(position.step),
+            self.course.steps,
             scores=position.scores,
             greater_is_better=self.metric.greater_is_better,
         )
         return self.ledger.lr * self.ledger.lr_scale * factor
+
+    def _keep_time(self) -> None:
+        """Move the end of the schedule to where the clock allows it to be; a course that was given stays."""
+        step = self.learner.position.step
+        if self.spec.course or step % self.course.check_every or step >= self.course.end:
+            return
+        left = self.course.end - step
+        room = self.clock.room(-(-left // self.order.steps_per_epoch))
+        if room is None:
+            return
+        first = not self.course.turns
+        if self.course.fit(step, room):
+            self.ledger.turns = [list(turn) for turn in self.course.turns]
+            if first:
+                text = f"steps take longer than was measured: {self.course.end:,} of {self.course.steps:,} will fit"
+                self.tell(Noted("look", f"{text}, and the rate falls to its end by then"))
 
     def _roll_back(self, good: Snapshot | None, problem: str, batch: Batch, loss: float) -> None:
         """Go back to the last good weights with half the rate; give up where that cannot help or did not."""
@@ -404,7 +424,7 @@ class _Loop:
     def _finish(self, reason: str) -> Outcome:
         """Judge what was not judged yet, write the final state, and hand over the best weights."""
         position = self.learner.position
-        unjudged = position.step_count > 0 or self.steps == 0
+        unjudged = position.step_count > 0 or self.course.steps == 0
         if unjudged and self.judge is not None:
             try:
                 verdict = self._validate()
@@ -436,7 +456,7 @@ class _Loop:
         if self.memory.best is not None:
             load_values(self.model, self.memory.best)
         self.optimisers.zero_grad()
-        self.optimisers.thaw(self.steps, self.steps)
+        self.optimisers.thaw(self.course.steps, self.course.steps)
         self.model.eval()
         position, ledger = self.learner.position, self.ledger
         outcome = Outcome(
@@ -452,6 +472,7 @@ class _Loop:
             rollbacks=ledger.rollbacks,
             micro_batch=ledger.micro_batch,
             seconds=self._seconds(),
+            turns=tuple(self.course.turns),
         )
         score = float("nan") if outcome.score is None else outcome.score
         self.tell(
