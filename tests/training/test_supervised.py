@@ -12,6 +12,7 @@ from training_doubles import Classes, Heard, Values, fingerprint, rows, settings
 from limpid.core.contracts import Metric
 from limpid.core.errors import LimpidError, RequestError, TrainingError
 from limpid.core.events import EpochEnded, Noted, StepEnded, TrainingEnded, TrainingStarted
+from limpid.training.batches import Order
 from limpid.training.judge import Judge
 from limpid.training.supervised import fit
 
@@ -287,6 +288,24 @@ def test_a_slow_machine_still_sees_the_rate_fall_to_its_end_and_the_course_repla
     again, second = run(stop_step=outcome.steps, course=outcome.turns, **plan)
     assert fingerprint(again) == fingerprint(model)
     assert second.turns == outcome.turns and second.steps == outcome.steps
+
+
+def test_a_long_shuffle_before_the_first_step_is_not_taken_for_the_length_of_a_step(monkeypatch):
+    now, index = [0.0], Order.index
+
+    def tick():
+        now[0] += 0.01
+        return now[0]
+
+    def slow(self, step):
+        now[0] += 5.0 if step == 0 else 0.0
+        return index(self, step)
+
+    with monkeypatch.context() as slowed:
+        slowed.setattr(time, "monotonic", tick)
+        slowed.setattr(Order, "index", slow)
+        _, outcome = run(deadline=20.0, epochs=10, patience=0)
+    assert outcome.steps == 70 and outcome.stopped == "epochs"
 
 
 def test_signals_are_put_back():

@@ -18,7 +18,7 @@ _ENOUGH_STEPS = 12_000
 _LEAST_EPOCHS = 16
 _SLACK = 0.90
 _LOOKS = 12
-_LOOK_SHARE = 0.05
+_LOOK_SHARE = 0.1
 _CLEARLY = 0.95
 _JUDGING = 1.3  # measured beside forward passes alone: errors, intervals
 
@@ -163,7 +163,7 @@ def plan_training(
     if seconds is not None:
         if merged.refit is True:
             seconds /= 2.2  # fitted twice, the second time on more rows
-        # Looks at the validation rows cost time of their own, a twentieth of it at most: few where each is long.
+        # Looks at the validation rows cost time of their own, a tenth of it at most: few where each is long.
         affordable = int(_LOOK_SHARE * seconds / pace.valid_seconds) if pace.valid_seconds > 0 else _LOOKS
         looks = max(1, min(_LOOKS, useful, affordable))
         fits = max(1, int((seconds * _SLACK - looks * pace.valid_seconds) / step))

@@ -239,16 +239,18 @@ class _Loop:
 
     def _step(self) -> None:
         """One step of the optimiser, or a guard's answer to what went wrong in it."""
-        began = self.clock.now()
         position = self.learner.position
         step = position.step
+        # Before the watch starts: a pass over very many rows is shuffled for seconds, which no other step repeats.
+        index = self.order.index(step)
+        began = self.clock.now()
         self.optimisers.thaw(self.course.place(step), self.course.steps)
         draft: Snapshot | None = None
         memory_error = ""
         try:
             if step % self.snapshot_every == 0:
                 draft = self.learner.capture()
-            batch = self.shown(self.train.take(self.order.index(step)), step, self.order.passes(step))
+            batch = self.shown(self.train.take(index), step, self.order.passes(step))
             loss, norm = self._gradients(batch, step)
             problem = guards.trouble(position, loss, norm)
             if problem is None:
