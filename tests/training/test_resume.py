@@ -52,6 +52,7 @@ CASES = {
     "rmsprop, early stopping": {"optimiser": "rmsprop", "patience": 2, "lr": 0.05, "schedule": "constant"},
     "range test": {"lr": "range"},
     "bf16": {"precision": "bf16"},
+    "a course that ends early": {"schedule": "one-cycle", "course": ((2, 8), (5, 7))},
     "gradual unfreezing": {"unfreeze": 0.5, "depth_decay": 0.5, "optimiser": "muon", "past": True},
 }
 

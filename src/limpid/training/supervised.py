@@ -160,7 +160,10 @@ class _Loop:
         self.learner = Learner(model, self.optimisers, self.average)
         self.verdict: Verdict | None = None
         self.ledger = Ledger(
-            lr=0.0, micro_batch=min(spec.batch, spec.micro_batch), valid_rows=rows_at_once(model, _VALID_ROWS)
+            lr=0.0,
+            micro_batch=min(spec.batch, spec.micro_batch),
+            valid_rows=rows_at_once(model, _VALID_ROWS),
+            turns=[list(turn) for turn in spec.course],
         )
         self.reporter = Reporter(tell, self.order, spec.epochs, metric, clock)
         self.adviser = Adviser(tell, self.train, self.judge, loss, str(spec.precision))
