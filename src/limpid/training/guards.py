@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from limpid.core.errors import TrainingError
+from limpid.core.errors import RequestError, TrainingError
+from limpid.data.encoded import Encoded
+from limpid.planning.train_spec import TrainSpec
 from limpid.training.batches import Batch
 from limpid.training.policies import values_of
 from limpid.training.state import Position
@@ -217,3 +219,26 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
+
+
+def check_request(spec: TrainSpec, train: Encoded) -> None:
+    """Refuse what cannot be trained, before anything is set up.
+
+    Raises:
+        RequestError: a setting still says "auto".
+        TrainingError: there is no row to learn from.
+    """
+    if spec.autos():
+        raise RequestError(
+            f"the settings {', '.join('train.' + name for name in spec.autos())} are not decided",
+            where="train",
+            expected="a complete plan",
+            fix="make the plan with limpid plan, or set them",
+        )
+    if not len(train):
+        raise TrainingError(
+            "there is no row to learn from",
+            where="the training part",
+            expected="at least one row with a target",
+            fix="check the target column and the split: limpid inspect DATA --target COL",
+        )

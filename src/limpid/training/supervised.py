@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from limpid.core.contracts import Metric, Task
-from limpid.core.errors import RequestError, TrainingError
 from limpid.core.events import GuardActed, Listener, Noted, TrainingEnded
 from limpid.data.encoded import Encoded
 from limpid.planning.assemble import rows_at_once
@@ -90,7 +89,7 @@ def fit(
         >>> outcome.stopped  # doctest: +SKIP
         'early'
     """
-    _check(spec, train)
+    guards.check_request(spec, train)
     assert spec.threads != "auto"
     valid = valid if valid is not None and len(valid) else None
     with arithmetic(spec.threads, device), Interruption() as interruption:
@@ -487,26 +486,3 @@ class _Loop:
 
     def _seconds(self) -> float:
         return self.ledger.seconds + self.clock.seconds()
-
-
-def _check(spec: TrainSpec, train: Encoded) -> None:
-    """Refuse what cannot be trained, before anything is set up.
-
-    Raises:
-        RequestError: a setting still says "auto".
-        TrainingError: there is no row to learn from.
-    """
-    if spec.autos():
-        raise RequestError(
-            f"the settings {', '.join('train.' + name for name in spec.autos())} are not decided",
-            where="train",
-            expected="a complete plan",
-            fix="make the plan with limpid plan, or set them",
-        )
-    if not len(train):
-        raise TrainingError(
-            "there is no row to learn from",
-            where="the training part",
-            expected="at least one row with a target",
-            fix="check the target column and the split: limpid inspect DATA --target COL",
-        )
