@@ -11,11 +11,12 @@ from typing import Any
 
 from limpid.core.contracts import Reasons
 
-_SHARES = {0.05: "a twentieth of the steps", 0.1: "a tenth of the steps", 0.2: "a fifth of the steps"}
+_SPOKEN = {0.05: "a twentieth of", 0.2: "a fifth of", 0.5: "half"}
+_SEQUENCES = ((2_000, 32), (20_000, 64), (200_000, 128))
 
 
-def tier(rows: int, tiers: Sequence[tuple[int, int]], beyond: int) -> int:
-    """The batch of the first tier that the rows stay below.
+def tier(rows: int, tiers: Sequence[tuple[int, int]] = _SEQUENCES, beyond: int = 256) -> int:
+    """The batch of the first tier that the rows stay below; by default those of nets that read words step by step.
 
     Example:
         >>> tier(3_000, [(2_000, 32), (20_000, 64)], 128)
@@ -54,7 +55,6 @@ def by_steps(
     """
     steps = max(1, rows // batch)
     count = min(max(wanted // steps, epochs[0]), epochs[1])
-    span = {0.5: "half", 0.2: "a fifth of"}.get(averaged, f"{averaged:.0%} of")
     found = {
         "batch": batch,
         "epochs": count,
@@ -69,10 +69,14 @@ def by_steps(
     why = {
         "epochs": f"about {wanted:,} steps, in {epochs[0]} to {epochs[1]} epochs of {steps:,} steps each",
         "schedule": "falls to zero over the planned steps",
-        "warmup": _SHARES.get(found["warmup"], f"{found['warmup']:.0%} of the steps"),
-        "ema": f"averages over {span} an epoch of {steps:,} steps, at least over 20 steps",
+        "warmup": f"{_spoken(found['warmup'])} the steps",
+        "ema": f"averages over {_spoken(averaged)} an epoch of {steps:,} steps, at least over 20 steps",
         "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
         "clip": "keeps single bad batches from throwing the weights off",
         **reasons,
     }
     return found, {field: why[field] for field in found if field in why}
+
+
+def _spoken(share: float) -> str:
+    return _SPOKEN.get(share, f"{share:.0%} of")

@@ -122,7 +122,7 @@ class RecurrentNet(nn.Module):
     @classmethod
     def train_defaults(cls, spec: RecurrentSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = tier(size.rows, [(2_000, 32), (20_000, 64), (200_000, 128)], 256)
+        batch = tier(size.rows)
         return by_steps(
             size.rows,
             batch,

@@ -9,7 +9,6 @@ rate 0.002 and weight decay 0.0003.
 
 from __future__ import annotations
 
-from math import exp
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -22,12 +21,13 @@ from limpid.layers.activations import Activation, activation
 from limpid.layers.dropout import Dropout
 from limpid.layers.ensemble import EnsembleLinear
 from limpid.layers.fields import FieldsSpec, FlatFields, flat_chunks, require_features
+from limpid.layers.recipes import by_steps, tier
 from limpid.layers.sizing import allowance, largest, plan_fields
 
 _FEW_ROWS = 8_192
 _NARROW = 128
 _STEPS, _REGRESSION_STEPS = 1_500, 2_500
-_LEAST_EPOCHS, _MOST_EPOCHS = 8, 60
+_BATCHES = ((1_024, 32), (4_096, 64), (_FEW_ROWS, 128), (100_000, 256), (500_000, 512))
 _SIZES = ((32, 512), (32, 384), (16, 384), (16, 256), (16, 192), (16, 128), (8, 128), (8, 64), (4, 32))
 
 
@@ -136,36 +136,21 @@ class TabM(nn.Module):
     @classmethod
     def train_defaults(cls, spec: TabMSpec, shape: FieldsShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = _batch(size.rows)
-        steps = max(1, size.rows // batch)
-        wanted = _REGRESSION_STEPS if size.task == "regression" else _STEPS
-        epochs = min(max(wanted // steps, _LEAST_EPOCHS), _MOST_EPOCHS)
-        values = {
-            "batch": batch,
-            "epochs": epochs,
-            "optimiser": "muon",
-            "lr": round(0.007 * (batch / 256) ** 0.5, 5),
-            "weight_decay": 0.003,
-            "schedule": "cosine",
-            "warmup": 0.05,
-            "ema": round(exp(-1 / max(0.5 * steps, 20.0)), 5),
-            "patience": max(6, epochs // 3),
-            "clip": 1.0,
-        }
-        reasons = {
-            "batch": f"256 as published, less below {_FEW_ROWS:,} rows, more beyond 100,000: {size.rows:,} here",
-            "epochs": f"about {wanted:,} steps, in {_LEAST_EPOCHS} to {_MOST_EPOCHS} epochs of {steps:,} steps each",
-            "optimiser": "Muon for hidden matrices, AdamW for all else: after the same steps, the RMSE of "
-            "california-housing was 45,800 against 47,000 with AdamW alone",
-            "lr": f"0.007 for batches of 256, in proportion to the root of the batch: {batch} here",
-            "weight_decay": "ten times the published 0.0003, since it reaches matrices and heads alone",
-            "schedule": "falls to zero over the planned steps",
-            "warmup": "a twentieth of the steps",
-            "ema": f"averages over half an epoch of {steps:,} steps, at least over 20 steps",
-            "patience": "a third of the epochs: a score that has not risen for so long will hardly rise again",
-            "clip": "as published for TabM",
-        }
-        return values, reasons
+        batch = tier(size.rows, _BATCHES, 1_024)
+        return by_steps(
+            size.rows,
+            batch,
+            _REGRESSION_STEPS if size.task == "regression" else _STEPS,
+            values={"optimiser": "muon", "lr": round(0.007 * (batch / 256) ** 0.5, 5), "weight_decay": 0.003},
+            reasons={
+                "batch": f"256 as published, less below {_FEW_ROWS:,} rows, more beyond 100,000: {size.rows:,} here",
+                "optimiser": "Muon for hidden matrices, AdamW for all else: after the same steps, the RMSE of "
+                "california-housing was 45,800 against 47,000 with AdamW alone",
+                "lr": f"0.007 for batches of 256, in proportion to the root of the batch: {batch} here",
+                "weight_decay": "ten times the published 0.0003, since it reaches matrices and heads alone",
+                "clip": "as published for TabM",
+            },
+        )
 
     def prepare(self, form: Fields, target: Tensor) -> None:
         """Find the bins of the numbers in training rows."""
@@ -181,10 +166,3 @@ class TabM(nn.Module):
     def flops(self) -> float:
         """Of one example, all members together."""
         return self.fields.flops() + sum(layer.flops() for layer in self.layers if isinstance(layer, EnsembleLinear))
-
-
-def _batch(rows: int) -> int:
-    for most, batch in ((1_024, 32), (4_096, 64), (_FEW_ROWS, 128), (100_000, 256), (500_000, 512)):
-        if rows < most:
-            return batch
-    return 1_024

@@ -133,7 +133,7 @@ class Transformer(nn.Module):
     @classmethod
     def train_defaults(cls, spec: TransformerSpec, shape: SeqShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
-        batch = tier(size.rows, [(2_000, 32), (20_000, 64), (200_000, 128)], 256)
+        batch = tier(size.rows)
         return by_steps(
             size.rows,
             batch,

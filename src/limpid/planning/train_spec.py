@@ -21,7 +21,7 @@ class TrainSpec(Spec):
     A field that says "auto" is decided by the plan; `lr: range` is settled by a range test before the first step.
     """
 
-    epochs: Auto | Annotated[int, Field(ge=0)] = Field(
+    epochs: Auto | NotNegativeCount = Field(
         default=AUTO,
         description="epochs at most, each a pass over the training rows unless epoch_steps says otherwise; schedules "
         "are stretched over all of them; 0 for a net whose head is solved for without any step",

@@ -32,7 +32,7 @@ class Examples:
 
     def __init__(self, augment: Augmentation | None, spec: TrainSpec, seed: int, course: Course) -> None:
         self._augment, self._spec, self._seed = augment, spec, seed
-        self.course = course
+        self._course = course
         self._small = 0.0 if spec.small == AUTO else spec.small * course.steps
 
     def __call__(self, batch: Batch, step: int, passes: int) -> Batch:
@@ -45,7 +45,7 @@ class Examples:
         """
         if self._augment:
             batch = replace(batch, inputs=self._augment(batch.inputs, batch.index, passes))
-        if self._small and self.course.place(step) < self._small:
+        if self._small and self._course.place(step) < self._small:
             pixels = {name: shrunk(part) for name, part in batch.inputs.items() if name.endswith(".pixels")}
             batch = replace(batch, inputs={**batch.inputs, **pixels})
         return batch if self._spec.mix == "none" else self._mixed(batch, step)

@@ -174,8 +174,7 @@ class _Loop:
         saved = self.memory.find() if resume else None
         if saved is not None:
             self.ledger = self.memory.load(saved, self.learner)
-            self.course = Course(self.course.steps, [(step, end) for step, end in self.ledger.turns])
-            self.shown.course = self.course
+            self.course.turns = [(step, end) for step, end in self.ledger.turns]
             self.optimisers.set_rate(self._rate())
             return
         guards.check_weights(self.model, 0)
