@@ -38,6 +38,16 @@ def real_data() -> Callable[[str], Path]:
     return find
 
 
+@pytest.fixture(scope="session")
+def gpu() -> str:
+    """The name of the GPU, or a skip that says that there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU that torch sees")
+    return "cuda"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were skipped, and why."""
     reasons: Counter[str] = Counter()
