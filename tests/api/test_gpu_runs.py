@@ -11,6 +11,7 @@ from PIL import Image
 
 import limpid
 from limpid.core.events import CheckpointSaved
+from limpid.training.measure import flops
 
 pytestmark = pytest.mark.gpu
 GPU = {**QUICK, "train.epochs": 8}
@@ -28,7 +29,7 @@ def pictures(folder):
             pixels = random.integers(0, 90, (16, 16, 3), dtype=np.uint8)
             pixels[4:12, place : place + 8] += 140
             Image.fromarray(pixels).save(folder / kind / f"{n}.png")
-    return folder, None, {"net.widths": [16, 32, 32], "data.columns.image.options.augment.flip": "none"}
+    return folder, None, {"train.small": 0.5, "net.widths": [16, 32, 32], "data.columns.image.options.augment.flip": "none"}
 
 
 def words(_folder):
@@ -103,19 +104,19 @@ def test_it_learns_and_the_processor_answers_alike(kind, gpu, tmp_path):
         np.testing.assert_allclose(test["probability_yes"], again["probability_yes"], atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["table", "pictures", "words"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_twice_the_same_call_gives_the_same_bytes(kind, gpu, tmp_path):
     made = KINDS[kind](tmp_path / "data")
     assert weights(fit(made, tmp_path / "a")) == weights(fit(made, tmp_path / "b"))
 
 
-@pytest.mark.parametrize("kind", ["table", "pictures"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_resumed_it_ends_with_the_same_bytes(kind, gpu, tmp_path):
     made = KINDS[kind](tmp_path / "data")
     copy = tmp_path / "copy"
 
     def keep(event):
-        if isinstance(event, CheckpointSaved) and event.step >= 3 and not copy.exists():
+        if isinstance(event, CheckpointSaved) and event.step >= 1 and not copy.exists():
             shutil.copytree(tmp_path / "run", copy)
 
     whole = fit(made, tmp_path / "run", listen=keep, set={"train.checkpoint_seconds": 0})
@@ -131,3 +132,7 @@ def test_a_budget_is_kept_and_bf16_learns(kind, gpu, tmp_path):
     run = fit(KINDS[kind](tmp_path / "data"), tmp_path / "run", budget="20s", set=free)
     assert run.record["seconds"] < 22
     assert run.metrics["test"]["accuracy"] > 0.85
+
+
+def test_products_are_measured_where_they_will_run(gpu):
+    assert flops("bf16", 0, gpu) > 5 * flops("bf16", 0, "cpu")

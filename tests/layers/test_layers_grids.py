@@ -16,6 +16,7 @@ from limpid.layers.grids import (
     grid_norm,
     halved,
     halving,
+    shrunk,
 )
 from limpid.layers.whitening import Whitening
 
@@ -100,3 +101,10 @@ def test_batches_shrink_with_rows_and_with_pixels():
 
     assert [rows(n, 32) for n in (100, 1_000, 10_000, 50_000)] == [32, 64, 128, 512]
     assert rows(50_000, 224) == 32
+
+
+def test_shrunk_bytes_are_shrunk_numbers_rounded():
+    pixels = torch.randint(0, 256, (20, 3, 32, 24), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    small, exact = shrunk(pixels), shrunk(pixels.float())
+    assert small.dtype is torch.uint8 and small.shape == (20, 3, 24, 18)
+    assert float((small.float() - exact).abs().max()) <= 1.0

@@ -131,8 +131,8 @@ def prepare(request: Request, tell: Listener) -> Prepared:
         outputs=draft.task.outputs,
         task=draft.task.name,
         seconds=seconds,
-        flops_per_second=flops("fp32", 0),
-        half_flops_per_second=flops("bf16", 0) if can_bf16(request.device) else None,
+        flops_per_second=flops("fp32", 0, request.device),
+        half_flops_per_second=flops("bf16", 0, request.device) if can_bf16(request.device) else None,
     )
     nets, because, advice, advice_reasons = plan_nets(
         read_nets(request.settings, inputs),

@@ -115,8 +115,11 @@ def shrunk(pixels: Tensor) -> Tensor:
         (tensor([7], dtype=torch.uint8), torch.Size([1, 1, 6, 3]))
     """
     size = [max(1, round(_SMALL * side)) for side in pixels.shape[2:]]
-    kept = pixels if pixels.dtype in (torch.uint8, torch.float32) else pixels.float()
-    return F.interpolate(kept, size=size, mode="bilinear", antialias=True).to(pixels.dtype)
+    whole = pixels.dtype == torch.uint8
+    # Bytes have arithmetic of their own for this on a processor, and none on a GPU.
+    kept = pixels if whole and pixels.device.type == "cpu" else pixels.float()
+    small = F.interpolate(kept, size=size, mode="bilinear", antialias=True)
+    return (small.round().clamp(0, 255) if whole else small).to(pixels.dtype)
 
 
 def convolution_flops(inputs: int, outputs: int, kernel: int, height: int, width: int) -> float:

@@ -29,6 +29,7 @@ from limpid.training.arithmetic import autocast
 _LIMIT = 1 << 20
 _MOST_FIGURES = 500
 _SIDE = 768
+_GPU_SIDE = 4096
 _WARM_UPS = 2
 _RUNS = 5
 _ENOUGH_SECONDS = 2.0
@@ -73,27 +74,42 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def flops(precision: str, threads: int) -> float:
+def flops(precision: str, threads: int, device: str = "cpu") -> float:
     """Multiplications and additions per second that this machine sustains on products of large matrices.
 
     Args:
         precision: "fp32" or "bf16".
         threads: processor threads, 0 for as many as there are.
+        device: "cpu" or "cuda".
     """
     count = threads or _all_threads()
-    a = torch.ones(_SIDE, _SIDE)
+    cuda = device.startswith("cuda")
+    side = _GPU_SIDE if cuda else _SIDE
+    a = torch.ones(side, side, device=device)
     before = torch.get_num_threads()
 
     def product() -> None:
-        with torch.no_grad(), autocast(precision, "cpu"):
+        with torch.no_grad(), autocast(precision, device):
             torch.mm(a, a)
+        if cuda:
+            torch.cuda.synchronize()
 
     torch.set_num_threads(count)
     try:
-        seconds = step_seconds(f"product {_SIDE} {precision} {count}", product)
+        seconds = step_seconds(f"product {device_key(device)} {side} {precision} {count}", product)
     finally:
         torch.set_num_threads(before)
-    return 2.0 * _SIDE**3 / seconds
+    return 2.0 * side**3 / seconds
+
+
+def device_key(device: str) -> str:
+    """What the speed of a device depends on besides the machine: a GPU's model.
+
+    Example:
+        >>> device_key("cpu")
+        'cpu'
+    """
+    return f"{device} {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else device
 
 
 def _all_threads() -> int:

@@ -19,7 +19,7 @@ from limpid.training.arithmetic import arithmetic, seed_step, set_layout
 from limpid.training.batches import Batch, Source
 from limpid.training.course import Course
 from limpid.training.examples import Examples
-from limpid.training.measure import step_seconds, threads
+from limpid.training.measure import device_key, step_seconds, threads
 from limpid.training.objective import batch_losses, example_losses, outputs_of
 from limpid.training.optim import Optimisers
 
@@ -56,7 +56,7 @@ def measure_pace(
     batch_rows = min(int(spec.batch), len(sample))
     source = Source(sample, task.prepare_target, device)
     batch = source.take(np.arange(batch_rows))
-    key = f"{signature} {device} {spec.optimiser} {batch_rows}"
+    key = f"{signature} {device_key(device)} {spec.optimiser} {batch_rows}"
     most = threads() if spec.threads == "auto" else int(spec.threads)
 
     def step(precision: str, count: int, last: bool, small: bool = False) -> float:
@@ -144,7 +144,7 @@ def _look(model: nn.Module, batch: Batch, precision: str) -> Callable[[], None]:
 
     def run() -> None:
         with torch.inference_mode():
-            outputs_of(pupil, batch, precision)
+            outputs_of(pupil, batch, precision).cpu()  # a look ends with figures at the processor
 
     return run
 

@@ -82,9 +82,10 @@ def load_values(model: nn.Module, values: dict[str, Tensor]) -> None:
 
 def all_finite(tensors: list[Tensor]) -> bool:
     """Whether no value is NaN or infinite."""
-    floats = [t.detach() for t in tensors if t.is_floating_point()]
-    if not floats:
-        return True
-    # The largest magnitude is NaN or infinite where any value is; one number per tensor leaves the device.
-    peaks = [t.abs().amax() for t in floats if t.numel()]
-    return not peaks or bool(torch.isfinite(torch.stack([p.float() for p in peaks])).all())
+    # The largest magnitude is NaN or infinite where any value is. Some states of an optimiser stay with the processor
+    # while the weights are on a GPU; one answer leaves each device.
+    peaks: dict[torch.device, list[Tensor]] = {}
+    for tensor in tensors:
+        if tensor.is_floating_point() and tensor.numel():
+            peaks.setdefault(tensor.device, []).append(tensor.detach().abs().amax().float())
+    return all(bool(torch.isfinite(torch.stack(each)).all()) for each in peaks.values())
