@@ -66,18 +66,21 @@ class Rows(Dataset[tuple[dict[str, torch.Tensor], torch.Tensor, int]]):
         return cells, self.target[row], row
 
 
-def by_hand(model: torch.nn.Module, prepared: Prepared, part: Encoded, spec: TrainSpec, steps: int) -> float:
+def by_hand(
+    model: torch.nn.Module, prepared: Prepared, part: Encoded, spec: TrainSpec, steps: int, device: str
+) -> float:
     """Rows a second of the hand-written loop."""
     task, augment = prepared.draft.task, prepared.augmentation()
     data = Rows(part, task.prepare_target(torch.from_numpy(np.array(part.target))))
     loader = DataLoader(data, batch_size=int(spec.batch), shuffle=True)
     kinds = {"sgd": torch.optim.SGD, "nesterov": torch.optim.SGD}
     optimiser = kinds.get(str(spec.optimiser), torch.optim.AdamW)(model.parameters(), lr=1e-4)
-    model.train()
+    model.to(device).train()
     rows = done = passes = 0
     began = time.perf_counter()
     while done < steps:
         for cells, target, index in loader:
+            cells, target = {name: part.to(device) for name, part in cells.items()}, target.to(device)
             if augment:
                 cells = augment(cells, index.numpy(), passes)
             outputs = model(cells)
@@ -97,17 +100,19 @@ def by_hand(model: torch.nn.Module, prepared: Prepared, part: Encoded, spec: Tra
     return rows / (time.perf_counter() - began)
 
 
-def by_limpid(model: torch.nn.Module, prepared: Prepared, part: Encoded, spec: TrainSpec, steps: int) -> float:
+def by_limpid(
+    model: torch.nn.Module, prepared: Prepared, part: Encoded, spec: TrainSpec, steps: int, device: str
+) -> float:
     """Rows a second of limpid's loop, its setting up included."""
     asked = spec.with_(epochs=1, epoch_steps=steps, lr=1e-4, patience=0)
     began = time.perf_counter()
-    outcome = fit(model, prepared.draft.task, part, None, asked, seed=0, augment=prepared.augmentation())
+    outcome = fit(model, prepared.draft.task, part, None, asked, seed=0, device=device, augment=prepared.augmentation())
     seconds = time.perf_counter() - began
     assert outcome.steps == steps
     return min(int(spec.batch), len(part)) * steps / seconds
 
 
-def measure(name: str, case: Case, seconds: float, repeats: int) -> dict[str, Any]:
+def measure(name: str, case: Case, seconds: float, repeats: int, device: str) -> dict[str, Any]:
     """One case: the sides in turn, several times."""
     request = read_request(
         case.data(),
@@ -117,7 +122,7 @@ def measure(name: str, case: Case, seconds: float, repeats: int) -> dict[str, An
         test=None,
         net=case.net,
         budget=None,
-        device="cpu",
+        device=device,
         seed=0,
         sets={"split.test": 0.05},
         recipe=None,
@@ -130,13 +135,15 @@ def measure(name: str, case: Case, seconds: float, repeats: int) -> dict[str, An
     plan, _ = finish_plan(prepared, part, lambda _event: None, model)
     spec = plan.train
     prepare_model(prepared, part, model)
-    trial = by_hand(copy.deepcopy(model), prepared, part, spec, 4)
+    trial = by_hand(copy.deepcopy(model), prepared, part, spec, 4, device)
     steps = max(8, int(seconds * trial / int(spec.batch)))
     sides: dict[str, list[float]] = {"by hand": [], "fp32": [], "planned": []}
     for _ in range(repeats):
-        sides["by hand"].append(by_hand(copy.deepcopy(model), prepared, part, spec, steps))
-        sides["fp32"].append(by_limpid(copy.deepcopy(model), prepared, part, spec.with_(precision="fp32"), steps))
-        sides["planned"].append(by_limpid(copy.deepcopy(model), prepared, part, spec, steps))
+        sides["by hand"].append(by_hand(copy.deepcopy(model), prepared, part, spec, steps, device))
+        sides["fp32"].append(
+            by_limpid(copy.deepcopy(model), prepared, part, spec.with_(precision="fp32"), steps, device)
+        )
+        sides["planned"].append(by_limpid(copy.deepcopy(model), prepared, part, spec, steps, device))
     ratio = {
         side: statistics.median(a / b for a, b in zip(sides[side], sides["by hand"], strict=True))
         for side in ("fp32", "planned")
@@ -150,6 +157,7 @@ def measure(name: str, case: Case, seconds: float, repeats: int) -> dict[str, An
         "steps": steps,
         "parameters": sum(p.numel() for p in model.parameters()),
         "cpu": cpu(),
+        "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "torch": torch.__version__,
         "load": [round(x, 2) for x in os.getloadavg()],
         "at": time.strftime("%Y-%m-%dT%H:%M:%S"),
@@ -162,13 +170,14 @@ def main() -> None:
     parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)}")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the hand-written loop, each time")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--record", default=None, help="day of a record to write, pace-DAY.json")
     asked = parser.parse_args()
     found = []
     for name in asked.cases.split(","):
         if name not in CASES:
             parser.error(f"unknown case {name!r}; choose from {', '.join(CASES)}")
-        found.append(measure(name, CASES[name], asked.seconds, asked.repeats))
+        found.append(measure(name, CASES[name], asked.seconds, asked.repeats, asked.device))
         print(json.dumps(found[-1]), flush=True)
         print(f"{name}: {found[-1]['ratio']} times the rows of a hand-written loop", file=sys.stderr)
     if asked.record:

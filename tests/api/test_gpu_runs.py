@@ -29,7 +29,11 @@ def pictures(folder):
             pixels = random.integers(0, 90, (16, 16, 3), dtype=np.uint8)
             pixels[4:12, place : place + 8] += 140
             Image.fromarray(pixels).save(folder / kind / f"{n}.png")
-    return folder, None, {"train.small": 0.5, "net.widths": [16, 32, 32], "data.columns.image.options.augment.flip": "none"}
+    return (
+        folder,
+        None,
+        {"train.small": 0.5, "net.widths": [16, 32, 32], "data.columns.image.options.augment.flip": "none"},
+    )
 
 
 def words(_folder):

@@ -49,7 +49,8 @@ def finish(
     """Evaluate, save and report; returns the report's path.
 
     Args:
-        network: fitted on training rows; validation rows are judged by it, and calibrate the task.
+        network: fitted on training rows; validation rows are judged by it in the precision of the training, and
+            calibrate the task.
         final: what is saved and judged on test rows: the same, or one that was fitted on validation rows too.
     """
     draft = prepared.draft
@@ -68,7 +69,9 @@ def finish(
     with stage(tell, "evaluate"):
         held = {name: part for name, part in encoded.items() if name in ("valid", "test")}
         outputs = {
-            name: forward(network, part.arrays) if name == "valid" else bundle.raw(part.arrays)
+            name: forward(network, part.arrays, precision=str(plan.train.precision))
+            if name == "valid"
+            else bundle.raw(part.arrays)
             for name, part in held.items()
         }
         valid = held["valid"]
@@ -87,6 +90,8 @@ def finish(
         table, answers = draft.parts[judged].table, task.predict(outputs[judged])
         forecasts.describe(content["details"], table, held[judged], answers, beside, judged)
         tell(Noted("info", content["verdict"]))
+    for part in (network, final):
+        part.cpu()
     bundle.card = write_card(plan, content, prepared.profile)
     with stage(tell, "save"):
         bundle.save(folder.model, version=__version__)

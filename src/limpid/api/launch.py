@@ -247,7 +247,7 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
         because = {**plan.because, "train.refit": late}
         plan = plan.model_copy(update={"train": plan.train.with_(refit=False), "because": because})
     write_plan(plan, folder.plan)
-    final = model = model.cpu()
+    final = model
     if plan.train.refit is True:
         with stage(tell, "refit", "on training and validation rows together"):
             final = refit(prepared, plan, train_part, valid_part, outcome, folder, resume=resume)
@@ -314,7 +314,7 @@ def refit(
     if again.stopped == "interrupted":
         raise KeyboardInterrupt
     model.fold()
-    return model.cpu()
+    return model
 
 
 def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:

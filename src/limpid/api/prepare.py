@@ -215,8 +215,10 @@ def training_seconds(request: Request, rows: int) -> float | None:
 
 def reserve(budget: float, rows: int) -> float:
     """Seconds kept for what follows the training: evaluation, saving, report."""
-    # Beyond some two million training rows, samples of the same size are judged.
-    return min(0.4 * budget, 2.5 + 0.04 * budget + min(rows, 10 * JUDGED_ROWS) * 4e-6)
+    # Of a long budget less is kept than of a short one: what it is for does not grow with it. Beyond some two million
+    # training rows, samples of the same size are judged.
+    share = 0.04 * min(budget, 60.0) + 0.01 * max(0.0, budget - 60.0)
+    return min(0.4 * budget, 2.5 + share + min(rows, 10 * JUDGED_ROWS) * 4e-6)
 
 
 def encode(prepared: Prepared, tell: Listener, folder: Path | None, *, most: int | None = None) -> dict[str, Encoded]:
@@ -266,8 +268,8 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
         pace = Pace({"fp32": 1.0}, 0.0, threads())  # there is no step to be timed
     elif asked.epochs == AUTO or AUTO in (asked.precision, asked.threads, asked.channels_last):
         pace = _pace(prepared, asked, train, request.device, model, layers)
-    judged = sum(min(prepared.sizes.get(n, 0), JUDGED_ROWS) for n in ("valid", "test"))
-    prepared.judging = pace.judging(judged, min(prepared.sizes.get("valid", 0), WATCHED_ROWS))
+    valid, test = (min(prepared.sizes.get(n, 0), JUDGED_ROWS) for n in ("valid", "test"))
+    prepared.judging = pace.judging(valid, test, min(prepared.sizes.get("valid", 0), WATCHED_ROWS))
     if seconds is not None:
         seconds = max(0.5, seconds - prepared.judging)
     spec, reasons, expected = plan_training(

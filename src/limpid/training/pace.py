@@ -82,11 +82,17 @@ def measure_pace(
     last = {p: step(p, count, True) for p in precisions} if choose else {}
     valid = source.take(np.arange(min(rows_at_once(model, _VALID_ROWS), len(sample))))
     look = _timed(f"{key} valid {best} {count} {len(valid)}", count, device, fresh, lambda: _look(model, valid, best))
+    full = look
+    if best != "fp32":
+        full = _timed(
+            f"{key} valid fp32 {count} {len(valid)}", count, device, fresh, lambda: _look(model, valid, "fp32")
+        )
     share = 1.0
     if spec.small != "auto" and spec.small > 0:
         beside = last.get(best, times[best]) < times[best]
         share = step(best, count, beside or asked, small=True) / min(times[best], last.get(best, times[best]))
-    return Pace(times, look * valid_rows / len(valid), count, last, min(share, 1.0))
+    passes = valid_rows / len(valid)
+    return Pace(times, look * passes, count, last, min(share, 1.0), full * passes)
 
 
 def can_bf16(device: str) -> bool:
