@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.run import cpu
 from benchmarks.tables import data_folder, prepare
-from limpid.api.launch import prepare_model
+from limpid.api.again import prepare_model
 from limpid.api.prepare import Prepared, encode, finish_plan
 from limpid.api.prepare import prepare as prepare_run
 from limpid.api.request import read_request

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import limpid
-from limpid.api.launch import _too_late_to_refit
+from limpid.api.again import _too_late
 
 
 def prepared(budget, left):
@@ -21,16 +21,16 @@ def outcome(seconds, best):
 
 
 def test_without_a_budget_there_is_always_time():
-    assert _too_late_to_refit(prepared(None, None), outcome(1e9, 100), 200) is None
+    assert _too_late(prepared(None, None), outcome(1e9, 100), 1.2, "fitting anew") is None
 
 
 @pytest.mark.parametrize(("left", "late"), [(18.0, False), (17.0, True), (-5.0, True)])
 def test_the_second_fit_takes_as_long_as_the_best_steps_on_more_rows(left, late):
     # 10 s of 20, a fifth more rows: 12 s, beside 4.9 s kept for the report and 1 s for judging.
-    found = _too_late_to_refit(prepared(60.0, left), outcome(20.0, 50), 200)
+    found = _too_late(prepared(60.0, left), outcome(20.0, 50), 1.2, "fitting anew")
     assert (found is not None) == late
     if found:
-        assert "about 12.0 s" in found and "is kept" in found
+        assert "about 12.0 s" in found and found.startswith("fitting anew would take")
 
 
 def test_texts_of_few_rows_are_fitted_anew(tmp_path):

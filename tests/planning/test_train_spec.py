@@ -10,7 +10,7 @@ from limpid.planning.train_spec import TrainSpec
 def test_what_the_plan_decides_says_auto():
     assert TrainSpec().autos() == [
         "epochs", "batch", "micro_batch", "lr", "optimiser", "weight_decay", "schedule", "warmup", "ema", "clip",
-        "patience", "precision", "channels_last", "threads", "small", "refit", "unfreeze", "depth_decay",
+        "patience", "precision", "channels_last", "threads", "small", "refit", "folds", "unfreeze", "depth_decay",
     ]  # fmt: skip
 
 

@@ -123,6 +123,7 @@ def settings(**changes: Any) -> TrainSpec:
         "depth_decay": 1.0,
         "checkpoint_seconds": 1e9,
         "refit": False,
+        "folds": 0,
         "small": 0.0,
         "channels_last": False,
     }

@@ -39,7 +39,7 @@ def finish(
     plan: Plan,
     folder: RunFolder,
     network: Assembled,
-    final: Assembled,
+    final: list[Assembled],
     encoded: dict[str, Encoded],
     outcome: Any,
     beside: list[Any],
@@ -51,7 +51,7 @@ def finish(
     Args:
         network: fitted on training rows; validation rows are judged by it in the precision of the training, and
             calibrate the task.
-        final: what is saved and judged on test rows: the same, or one that was fitted on validation rows too.
+        final: what is saved and judged on test rows: the same, or others that were fitted on validation rows too.
     """
     draft = prepared.draft
     task = draft.task
@@ -60,10 +60,11 @@ def finish(
         task=task,
         targets={n: plan.data.columns[n] for n in plan.data.target},
         encoders=draft.encoders,
-        network=final,
+        network=final[0],
+        more=final[1:],
         net=portable(plan.net),
         nets={name: portable(net) for name, net in plan.nets.items()},
-        rows=len(encoded["train"]) + (len(encoded["valid"]) if final is not network else 0),
+        rows=len(encoded["train"]) + (len(encoded["valid"]) if final[0] is not network else 0),
         series=plan.data.series if plan.data.series is not None and plan.data.series.layout != "none" else None,
     )
     with stage(tell, "evaluate"):
@@ -90,8 +91,8 @@ def finish(
         table, answers = draft.parts[judged].table, task.predict(outputs[judged])
         forecasts.describe(content["details"], table, held[judged], answers, beside, judged)
         tell(Noted("info", content["verdict"]))
-    for part in (network, final):
-        part.cpu()
+    for fitted in (network, *final):
+        fitted.cpu()
     bundle.card = write_card(plan, content, prepared.profile)
     with stage(tell, "save"):
         bundle.save(folder.model, version=__version__)

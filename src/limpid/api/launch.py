@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limpid.api.again import again, columns_of, prepare_model, sample_of
 from limpid.api.finish import finish
 from limpid.api.forecasts import windows_of
 from limpid.api.frozen import with_features
@@ -21,10 +22,9 @@ from limpid.core.events import Listener, Noted, RunEnded, broadcast
 from limpid.core.files import write_bytes
 from limpid.core.forms import FieldsShape, GridShape, Shape
 from limpid.core.run import RunFolder, new_name
-from limpid.core.seeds import derive, generator
-from limpid.data.encoded import Encoded, joined
+from limpid.core.seeds import derive
+from limpid.data.encoded import Encoded
 from limpid.planning.assemble import Assembled, describe
-from limpid.planning.begin import put_weights
 from limpid.planning.plan import Plan, write_plan
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
             deadline=left,
             loss=request.loss,
             metric=request.metric,
-            columns=_columns(prepared),
+            columns=columns_of(prepared),
             augment=prepared.augmentation(),
         )
     except RunError:
@@ -242,15 +242,8 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
         raise KeyboardInterrupt
     model.fold()
     plan = _settled(plan, outcome)
-    if plan.train.refit is True and (late := _too_late_to_refit(prepared, outcome, len(valid_part))):
-        tell(Noted("look", late))
-        because = {**plan.because, "train.refit": late}
-        plan = plan.model_copy(update={"train": plan.train.with_(refit=False), "because": because})
+    plan, final = again(prepared, plan, model, train_part, valid_part, outcome, folder, tell, resume=resume)
     write_plan(plan, folder.plan)
-    final = model
-    if plan.train.refit is True:
-        with stage(tell, "refit", "on training and validation rows together"):
-            final = refit(prepared, plan, train_part, valid_part, outcome, folder, resume=resume)
     report = finish(prepared, plan, folder, model, final, encoded, outcome, beside, tell, request.clock)
     shutil.rmtree(scratch, ignore_errors=True)
     budget, took = request.clock.budget, request.clock.elapsed
@@ -258,83 +251,6 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
         text = f"the run took {took:.1f} s: reading, judging and the report alone need more than {budget:g} s"
         tell(Noted("warning", text))
     tell(RunEnded(request.clock.elapsed, str(report)))
-
-
-def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYTES) -> Encoded:
-    """Up to `most` rows of a part, fewer large ones, in their order, from a seeded draw."""
-    most = max(1, min(most, int(most_bytes * len(part) / max(part.nbytes, 1))))
-    if len(part) <= most:
-        return part
-    return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
-
-
-def refit(
-    prepared: Prepared,
-    plan: Plan,
-    train_part: Encoded,
-    valid_part: Encoded,
-    outcome: Outcome,
-    folder: RunFolder,
-    *,
-    resume: bool,
-) -> Assembled:
-    """The network fitted anew on training and validation rows, for as many steps a row as were best before."""
-    from limpid.training.supervised import fit
-
-    both = joined(train_part, valid_part)
-    model, _ = prepared.build()
-    prepare_model(prepared, both, model)
-    if not outcome.best_step:
-        return model.eval()
-    spec = plan.train
-    per_epoch = spec.epoch_steps or -(-len(train_part) // (int(spec.batch) * spec.accumulate))
-    growth = len(both) / len(train_part)
-    spec = spec.with_(
-        lr=outcome.lr,
-        epoch_steps=max(1, round(per_epoch * growth)),
-        stop_step=max(1, round(outcome.best_step * growth)),
-        course=tuple((round(step * growth), max(1, round(end * growth))) for step, end in spec.course),
-        patience=0,
-    )
-    again = fit(
-        model,
-        prepared.draft.task,
-        both,
-        None,
-        spec,
-        seed=derive(plan.seed, "refit"),
-        device=prepared.request.device,
-        folder=folder.checkpoint / "refit",
-        resume=resume,
-        loss=prepared.request.loss,
-        metric=prepared.request.metric,
-        columns=_columns(prepared),
-        augment=prepared.augmentation(),
-    )
-    if again.stopped == "interrupted":
-        raise KeyboardInterrupt
-    model.fold()
-    return model
-
-
-def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:
-    """Have the network look once at training examples; what it starts from has the last word."""
-    import torch
-
-    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
-    assert part.target is not None
-    batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
-    target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
-    weight = None if part.weight is None else torch.from_numpy(np.array(part.weight))
-    torch.manual_seed(derive(prepared.draft.seed, "prepare"))
-    model.prepare(batch, target, weight, then=lambda: put_weights(model, prepared.starts, prepared.draft.task))
-
-
-def _columns(prepared: Prepared) -> dict[str, tuple[str, ...]]:
-    """Names of the numbers of each input, for messages about bad values."""
-    return {
-        f"{name}.numbers": shape.numbers for name, shape in prepared.shapes.items() if isinstance(shape, FieldsShape)
-    }
 
 
 def _drawn(model: Assembled, prepared: Prepared, train_part: Encoded) -> dict[str, Any]:
@@ -375,21 +291,6 @@ def _settled(plan: Plan, outcome: Outcome) -> Plan:
     if not found:
         return plan
     return plan.model_copy(update={"train": plan.train.with_(**found), "because": because})
-
-
-def _too_late_to_refit(prepared: Prepared, outcome: Outcome, more: int) -> str | None:
-    """Why the budget leaves no time to fit the network anew on `more` rows besides; None where it does."""
-    clock, rows = prepared.request.clock, prepared.sizes["train"]
-    if clock.budget is None or clock.left is None:
-        return None
-    needed = outcome.seconds * outcome.best_step / max(outcome.steps, 1) * (rows + more) / rows
-    left = clock.left - reserve(clock.budget, rows) - prepared.judging
-    if needed <= left:
-        return None
-    return (
-        f"fitting anew on training and validation rows would take about {needed:.1f} s, and the budget leaves "
-        f"{max(left, 0.0):.1f} s: the network that was judged is the one that is kept"
-    )
 
 
 def _spoken(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ _MOST_ROWS = 2**53
 _MOST_INPUTS = 1_000
 _SPEC_KEYS = {"task", "target", "net", "nets", "forms", "shapes", "rows"}
 _LAYOUT_KEY = "series"  # only where series were put together from columns or rows
+_COPIES_KEY = "networks"  # only where there are several
+_MOST_COPIES = 50
 
 
 @dataclass
@@ -57,6 +59,7 @@ class Model:
         rows: number of training rows.
         card: the model card, Markdown.
         series: how series stand in the tables that it reads, where they are not in one column.
+        more: further networks of the same kind, fitted on other rows; the mean of all answers.
     """
 
     task: Task
@@ -68,10 +71,13 @@ class Model:
     rows: int
     card: str = ""
     series: SeriesLayout | None = None
+    more: Sequence[Assembled] = ()
 
     def __post_init__(self) -> None:
-        # Which attention kernel torch takes depends on whether a gradient could be asked for, and so do the last bits.
-        self.network.eval().requires_grad_(False)
+        for network in (self.network, *self.more):
+            # Which attention kernel torch takes depends on whether a gradient could be asked for, and so do the last
+            # bits.
+            network.eval().requires_grad_(False)
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -81,13 +87,16 @@ class Model:
     # -- prediction ---------------------------------------------------------------------------------------------
 
     def raw(self, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH) -> np.ndarray:
-        """(N,K) or (N,M,K) raw outputs of encoded rows, float32.
+        """(N,K) or (N,M,K) raw outputs of encoded rows, float32; M are the members of all networks.
 
         Args:
             arrays: "INPUT.PART" -> array of N rows, resident or memory-mapped.
             batch: rows at a time.
         """
-        return forward(self.network, arrays, batch=batch)
+        if not self.more:
+            return forward(self.network, arrays, batch=batch)
+        each = [forward(network, arrays, batch=batch) for network in (self.network, *self.more)]
+        return np.concatenate([outputs.reshape(len(outputs), -1, outputs.shape[-1]) for outputs in each], axis=1)
 
     def predict_frame(
         self, frame: pl.DataFrame, repairs: Repairs, *, where: str = "DATA"
@@ -127,8 +136,14 @@ class Model:
         }
         if self.series is not None:
             spec[_LAYOUT_KEY] = self.series.model_dump(mode="json")
+        if self.more:
+            spec[_COPIES_KEY] = 1 + len(self.more)
         encoders = {"columns": self.encoders.state(), "task": self.task.state()}
-        tensors = {name: t.detach().cpu().contiguous() for name, t in self.network.state_dict().items()}
+        tensors = {
+            prefix + name: t.detach().cpu().contiguous()
+            for prefix, network in zip(_prefixes(1 + len(self.more)), (self.network, *self.more), strict=True)
+            for name, t in network.state_dict().items()
+        }
         broken = [name for name, t in tensors.items() if t.is_floating_point() and not bool(torch.isfinite(t).all())]
         assert not broken, f"weights that are not finite reached the bundle: {broken}"
         layout.write(
@@ -160,7 +175,7 @@ class Model:
         where = str(folder)
         spec = layout.load_member(members["spec.json"], f"{where}/spec.json")
         fitted = layout.load_member(members["encoders.json"], f"{where}/encoders.json")
-        if not isinstance(spec, dict) or not _SPEC_KEYS <= spec.keys() <= _SPEC_KEYS | {_LAYOUT_KEY}:
+        if not isinstance(spec, dict) or not _SPEC_KEYS <= spec.keys() <= _SPEC_KEYS | {_LAYOUT_KEY, _COPIES_KEY}:
             raise layout.refuse("spec.json has other keys than it should", f"{where}/spec.json")
         if not isinstance(fitted, dict) or set(fitted) != {"columns", "task"}:
             raise layout.refuse("encoders.json has other keys than it should", f"{where}/encoders.json")
@@ -169,6 +184,7 @@ class Model:
             task = _load_task(spec["task"], fitted["task"])
             targets = {n: _target(n, c) for n, c in _mapping(spec["target"]).items()}
             rows = _count(spec["rows"])
+            copies = _copies(spec.get(_COPIES_KEY, 1))
             series = _layout(spec[_LAYOUT_KEY]) if _LAYOUT_KEY in spec else None
             encoders = Encoders.from_state(fitted["columns"])
             chosen, others = _component(spec["net"]), {n: _component(c) for n, c in _mapping(spec["nets"]).items()}
@@ -182,8 +198,8 @@ class Model:
             if chosen.name == "external" and net is None:
                 module = _module_needed(where)
                 raise module
-            network = _rebuild(
-                chosen, others, shapes, encoders.inputs, task, members["weights.safetensors"], net, where
+            networks = _rebuild(
+                chosen, others, shapes, encoders.inputs, task, members["weights.safetensors"], net, where, copies
             )
         except LimpidError as error:
             if error is module or (isinstance(error, RequestError) and net is not None and error.where == "net"):
@@ -192,7 +208,7 @@ class Model:
         except _MISFITS as error:
             raise layout.refuse(f"its parts do not fit together ({type(error).__name__})", where) from error
         card = members["card.md"].decode(errors="replace")
-        return cls(task, targets, encoders, network, chosen, others, rows, card, series)
+        return cls(task, targets, encoders, networks[0], chosen, others, rows, card, series, networks[1:])
 
 
 def forward(
@@ -239,6 +255,12 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _count(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= _MOST_ROWS:
         raise layout.refuse("the number of training rows is none", "spec.json")
+    return value
+
+
+def _copies(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= _MOST_COPIES:
+        raise layout.refuse("the number of its networks is none", "spec.json")
     return value
 
 
@@ -295,8 +317,9 @@ def _rebuild(
     weights: bytes,
     module: Any,
     where: str,
-) -> Assembled:
-    """Build the network and compare every name, shape and type with the weights before these are put in.
+    copies: int,
+) -> list[Assembled]:
+    """Build the networks and compare every name, shape and type with the weights before these are put in.
 
     A spec that asks for a gigantic network is stopped before torch makes room for it.
     """
@@ -306,18 +329,24 @@ def _rebuild(
     file = f"{where}/weights.safetensors"
     table = layout.tensor_table(weights, file)
 
-    def make() -> Assembled:
-        return build(net, nets, shapes, forms, task, seed=0, module=module)
+    def make() -> list[Assembled]:
+        return [build(net, nets, shapes, forms, task, seed=0, module=module) for _ in range(copies)]
 
     if net.name == "external":
-        network = make()
+        networks = make()
     else:
         try:
             with Bounded(sum(math.prod(shape) for _, shape in table.values())):
-                network = make()
+                networks = make()
         except TooLarge as error:
             raise layout.refuse("the weights are those of another, smaller network", file) from error
-    _check_table(network, table, file)
+    prefixes = _prefixes(copies)
+    own = {
+        prefix + name: value
+        for prefix, network in zip(prefixes, networks, strict=True)
+        for name, value in network.state_dict().items()
+    }
+    _check_table(own, table, file)
     try:
         tensors = load(weights)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
@@ -325,12 +354,17 @@ def _rebuild(
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise layout.refuse(f"the weight {name!r} is not finite", file)
-    network.load_state_dict(tensors)
-    return network
+    for name, value in own.items():
+        value.copy_(tensors[name])
+    return networks
 
 
-def _check_table(network: nn.Module, table: layout.TensorTable, file: str) -> None:
-    own = network.state_dict()
+def _prefixes(copies: int) -> list[str]:
+    """What stands before the names of each network's weights; nothing before those of the first."""
+    return ["", *(f"{_COPIES_KEY}.{n}." for n in range(1, copies))]
+
+
+def _check_table(own: Mapping[str, torch.Tensor], table: layout.TensorTable, file: str) -> None:
     if set(own) != set(table):
         raise layout.refuse("the weights are those of another network", file)
     for name, (dtype, shape) in table.items():

@@ -111,7 +111,8 @@ class Net(Protocol):
     the output first. `still`: names of parameters and buffers that never change. `fold()`: called once after training.
     `frozen`: whether all of it but a `top` stays as it is; then
     `bottom(form)` gives (B,D) features, computed once, `prepare_top(features)` looks at those of training examples,
-    and calling the net is `top(bottom(form))`.
+    and calling the net is `top(bottom(form))`. `line`: true where a line through the training rows is to stand beside
+    it, found in closed form and weighed against it by rows that were left out.
     """
 
     Spec: ClassVar[type[Spec]]
@@ -220,7 +221,7 @@ class Task(Protocol):
         """Maps (B,D) to (B,K or R), or (B,M,D) to (B,M,K or R) with weights of their own for each member.
 
         A head with a true attribute `reads_input` is called with the main input's form beside the features, and its
-        `prepare` looks once at training examples, as that of a net does.
+        `prepare(form, target, weight)` looks once at training examples, as that of a net does.
         """
 
     def prepare_target(self, target: Tensor) -> Tensor:

@@ -57,6 +57,11 @@ class FieldsSpec(Spec):
         default=0.005,
         description="share of known categories that training replaces by the code of unseen ones, so that it is learnt",
     )
+    line: Auto | bool = Field(
+        default=AUTO,
+        description="whether a line through the training rows, found in closed form, stands beside the network, which "
+        "then learns what it leaves",
+    )
 
 
 class NumberEmbedding(nn.Module):

@@ -68,12 +68,13 @@ class HorizonHead(nn.Module):
         return taken
 
     @torch.no_grad()
-    def prepare(self, form: Any, target: Tensor) -> None:
+    def prepare(self, form: Any, target: Tensor, weight: Tensor | None = None) -> None:
         """Find how much of the season returns, and begin with the quantiles of what is then left.
 
         Args:
             form: windows with their level.
             target: (B,H) on the scale of the level, NaN where missing; further columns are ignored.
+            weight: has no say.
         """
         assert form.level is not None, "windows come with their level"
         relative = (target[:, : self.horizon].double() - form.level[:, :1]) / form.level[:, 1:]

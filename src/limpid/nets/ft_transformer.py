@@ -21,7 +21,7 @@ from limpid.core.forms import Fields, FieldsShape
 from limpid.core.spec import AUTO, Auto
 from limpid.layers.attention import Block
 from limpid.layers.fields import FieldsSpec, TokenFields, require_features
-from limpid.layers.sizing import allowance, largest, plan_fields
+from limpid.layers.sizing import allowance, beside_line, largest, plan_fields
 
 _SIZES = ((3, 192), (3, 128), (2, 128), (2, 96), (2, 64), (1, 64), (1, 32))
 _HEADS = (8, 4, 2, 1)
@@ -79,6 +79,7 @@ class FTTransformer(nn.Module):
     def __init__(self, spec: FTTransformerSpec, shape: FieldsShape) -> None:
         super().__init__()
         assert not spec.autos(), "a spec with autos"
+        self.line = spec.line is True
         assert spec.width != AUTO
         assert spec.blocks != AUTO
         assert spec.heads != AUTO
@@ -157,7 +158,7 @@ class FTTransformer(nn.Module):
             "ema": f"averages over half a pass, {steps:,} steps each",
             "clip": "keeps single bad batches from throwing the weights off",
         }
-        return values, reasons
+        return beside_line(spec, values, reasons)
 
     def prepare(self, form: Fields, target: Tensor) -> None:
         """Find the bins of the numbers in training rows, where they are embedded piecewise."""

@@ -24,7 +24,7 @@ from limpid.layers.dropout import Dropout
 from limpid.layers.fields import FieldsSpec, FlatFields, flat_chunks, require_features
 from limpid.layers.initialise import Initialisation, initialise
 from limpid.layers.norms import Norm, norm
-from limpid.layers.sizing import allowance, largest, plan_fields
+from limpid.layers.sizing import allowance, beside_line, largest, plan_fields
 
 Width = Annotated[int, Field(ge=1, le=8192)]
 
@@ -73,6 +73,7 @@ class MLP(nn.Module):
     def __init__(self, spec: MLPSpec, shape: FieldsShape) -> None:
         super().__init__()
         assert not spec.autos(), "a spec with autos"
+        self.line = spec.line is True
         assert spec.width != AUTO
         assert spec.depth != AUTO
         assert spec.dropout != AUTO
@@ -134,7 +135,7 @@ class MLP(nn.Module):
             "ema": f"averages over half a pass, {steps:,} steps each",
             "clip": "keeps single bad batches from throwing the weights off",
         }
-        return values, reasons
+        return beside_line(spec, values, reasons)
 
     def prepare(self, form: Fields, target: Tensor) -> None:
         """Find the bins of the numbers in training rows."""

@@ -22,7 +22,7 @@ from limpid.layers.dropout import Dropout
 from limpid.layers.ensemble import EnsembleLinear
 from limpid.layers.fields import FieldsSpec, FlatFields, flat_chunks, require_features
 from limpid.layers.recipes import by_steps, tier
-from limpid.layers.sizing import allowance, largest, plan_fields
+from limpid.layers.sizing import allowance, beside_line, largest, plan_fields
 
 _FEW_ROWS = 8_192
 _NARROW = 128
@@ -71,6 +71,7 @@ class TabM(nn.Module):
     def __init__(self, spec: TabMSpec, shape: FieldsShape) -> None:
         super().__init__()
         assert not spec.autos(), "a spec with autos"
+        self.line = spec.line is True
         assert spec.members != AUTO
         assert spec.width != AUTO
         assert spec.depth != AUTO
@@ -137,7 +138,7 @@ class TabM(nn.Module):
     def train_defaults(cls, spec: TabMSpec, shape: FieldsShape, size: Size) -> tuple[dict[str, Any], Reasons]:
         """How this net likes to be trained: fields of the train section, with reasons."""
         batch = tier(size.rows, _BATCHES, 1_024)
-        return by_steps(
+        values, reasons = by_steps(
             size.rows,
             batch,
             _REGRESSION_STEPS if size.task == "regression" else _STEPS,
@@ -151,6 +152,7 @@ class TabM(nn.Module):
                 "clip": "as published for TabM",
             },
         )
+        return beside_line(spec, values, reasons)
 
     def prepare(self, form: Fields, target: Tensor) -> None:
         """Find the bins of the numbers in training rows."""

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from limpid.core.contracts import Net, Task
 from limpid.core.errors import RequestError
-from limpid.core.forms import FIELDS, Form, GridShape, SeqShape, Shape, assemble
+from limpid.core.forms import FIELDS, FieldsShape, Form, GridShape, SeqShape, Shape, assemble
 from limpid.core.spec import parse
+from limpid.layers.line import Line, LineHead
 from limpid.layers.parameters import depths
 from limpid.layers.ridge import solve
 from limpid.nets import CATALOGUE
@@ -109,6 +110,9 @@ class Assembled(nn.Module):
             self.fuse = Fuse(widths, width, dropout)
         self.head = task.head(width, self.members)
         self.classifies = task.name == "classification"
+        first = shapes.get(self.inputs[0])
+        if getattr(main, "line", False) and isinstance(first, FieldsShape):
+            self.head = LineHead(self.head, Line(first, task.outputs, classes=self.classifies))
         # Parameters whose first values come from a trained model.
         own = ((f"nets.input_{n}.", getattr(net, "pretrained", ())) for n, net in enumerate(nets.values()))
         self.began: set[str] = {prefix + name for prefix, names in own for name in names}
@@ -228,8 +232,10 @@ class Assembled(nn.Module):
             else:
                 cast(Net, net).prepare(self.form(name, batch), target)
         if getattr(self.head, "reads_input", False):
-            cast(Net, self.head).prepare(self.form(self.inputs[0], batch), target)
+            cast(Any, self.head).prepare(self.form(self.inputs[0], batch), target, weight)
         then()
+        if isinstance(self.head, LineHead):
+            self.head.weigh(1.0)  # what it starts from was weighed on other rows
         self._solve(batch, target, weight)
 
     def _solve(self, batch: Mapping[str, Tensor], target: Tensor, weight: Tensor | None) -> None:

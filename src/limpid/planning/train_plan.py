@@ -238,5 +238,6 @@ def _fallbacks(rows: int) -> dict[str, tuple[Any, str]]:
         "clip": (1.0, "keeps single bad batches from throwing the weights off"),
         "patience": (16, "epochs without a better validation score"),
         "small": (0.0, "only nets that read pictures of any size recommend it"),
+        "folds": (0, "one network learns from all training rows; several take as many times as long"),
         "refit": (False, "the rows that stopped and calibrated the network stay unseen by it"),
     }

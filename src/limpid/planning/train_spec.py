@@ -111,6 +111,12 @@ class TrainSpec(Spec):
         description="whether the network, once judged on validation rows, is fitted anew on training and validation "
         "rows together, for as many steps a row; calibration and validation figures stay those of the first",
     )
+    folds: Auto | Annotated[int, Field(ge=0, le=50)] = Field(
+        default=AUTO,
+        description="parts of training and validation rows that are left out one after another, each from a network of "
+        "its own, once the first one was judged; the mean of them is the model, and what they say of left-out rows "
+        "weighs it against a line (`net.line`); 0 for none",
+    )
     unfreeze: Auto | Share = Field(
         default=AUTO,
         description="share of all steps over which the layers of a net that starts from a trained model begin to learn "

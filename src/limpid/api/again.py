@@ -1,0 +1,262 @@
+"""Fits after the first one: without each part of the rows in turn, whose mean is the model, or once on all rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from limpid.api.finish import all_metrics
+from limpid.api.prepare import Prepared, reserve, stage
+from limpid.bundle.model import forward
+from limpid.core.events import Listener, Noted
+from limpid.core.forms import FieldsShape
+from limpid.core.run import RunFolder
+from limpid.core.seeds import derive, generator
+from limpid.data.encoded import Encoded, joined
+from limpid.layers.line import LineHead, blended
+from limpid.planning.assemble import Assembled
+from limpid.planning.begin import put_weights
+from limpid.planning.plan import Plan
+from limpid.training.supervised import fit
+
+if TYPE_CHECKING:
+    from limpid.training.state import Outcome
+
+Outputs = NDArray[np.float32]
+
+_PREPARE_ROWS = 50_000
+_SAMPLE_BYTES = 1 << 30
+_PREPARE_BYTES = 64 << 20
+_FEWEST = 8
+_SHARES = tuple(n / 20 for n in range(21))
+
+
+def again(
+    prepared: Prepared,
+    plan: Plan,
+    model: Assembled,
+    train_part: Encoded,
+    valid_part: Encoded,
+    outcome: Outcome,
+    folder: RunFolder,
+    tell: Listener,
+    *,
+    resume: bool,
+) -> tuple[Plan, list[Assembled]]:
+    """What the plan wants besides the first fit, as far as the budget has time for it.
+
+    Args:
+        model: the network of the first fit; where a line stands beside it, it gets its share.
+
+    Returns:
+        the plan with what was done and why, and the networks to keep, whose mean answers: the first one, one for each
+        part that was left out, or one fitted on all rows.
+    """
+    both = joined(train_part, valid_part)
+    growth = len(both) / len(train_part)
+    parts = 0 if plan.train.folds == "auto" else plan.train.folds
+    if parts > 1:
+        why = _no_parts(prepared, outcome, both, parts) or _too_late(
+            prepared, outcome, (parts - 1) * growth, f"leaving out each of {parts} parts in turn"
+        )
+        if why is None:
+            with stage(tell, "folds", f"{parts} networks, each without one of {parts} parts of the rows"):
+                members, answers = fold(prepared, plan, train_part, both, outcome, folder, parts, resume=resume)
+                share, found = weigh(prepared, members, answers)
+            tell(Noted("info", found))
+            for each in (model, *members):
+                if isinstance(each.head, LineHead):
+                    each.head.weigh(share)
+            field = "net.line" if isinstance(model.head, LineHead) else "train.folds"
+            return plan.model_copy(update={"because": {**plan.because, field: found}}), members
+        tell(Noted("look", why))
+        plan = _changed(plan, "folds", 0, why)
+    if plan.train.refit is not True:
+        return plan, [model]
+    if late := _too_late(prepared, outcome, growth, "fitting anew on training and validation rows"):
+        late = f"{late}: the network that was judged is the one that is kept"
+        tell(Noted("look", late))
+        return _changed(plan, "refit", False, late), [model]
+    with stage(tell, "refit", "on training and validation rows together"):
+        return plan, [repeated(prepared, plan, train_part, both, outcome, folder, "refit", resume=resume)]
+
+
+def _changed(plan: Plan, field: str, value: Any, why: str) -> Plan:
+    because = {**plan.because, f"train.{field}": why}
+    return plan.model_copy(update={"train": plan.train.with_(**{field: value}), "because": because})
+
+
+def repeated(
+    prepared: Prepared,
+    plan: Plan,
+    train_part: Encoded,
+    rows: Encoded,
+    outcome: Outcome,
+    folder: RunFolder,
+    name: str,
+    *,
+    resume: bool,
+) -> Assembled:
+    """A network fitted on other rows, for as many steps a row as were best in the first fit.
+
+    Args:
+        train_part: rows of the first fit.
+        rows: of this one.
+        name: of its checkpoints and its random numbers.
+    """
+    model, _ = prepared.build()
+    prepare_model(prepared, rows, model)
+    if not outcome.best_step:
+        return model.eval()
+    spec = plan.train
+    per_epoch = spec.epoch_steps or -(-len(train_part) // (int(spec.batch) * spec.accumulate))
+    growth = len(rows) / len(train_part)
+    spec = spec.with_(
+        lr=outcome.lr,
+        epoch_steps=max(1, round(per_epoch * growth)),
+        stop_step=max(1, round(outcome.best_step * growth)),
+        course=tuple((round(step * growth), max(1, round(end * growth))) for step, end in spec.course),
+        patience=0,
+    )
+    done = fit(
+        model,
+        prepared.draft.task,
+        rows,
+        None,
+        spec,
+        seed=derive(plan.seed, name),
+        device=prepared.request.device,
+        folder=folder.checkpoint / name,
+        resume=resume,
+        loss=prepared.request.loss,
+        metric=prepared.request.metric,
+        columns=columns_of(prepared),
+        augment=prepared.augmentation(),
+    )
+    if done.stopped == "interrupted":
+        raise KeyboardInterrupt
+    model.fold()
+    return model
+
+
+def fold(
+    prepared: Prepared,
+    plan: Plan,
+    train_part: Encoded,
+    both: Encoded,
+    outcome: Outcome,
+    folder: RunFolder,
+    parts: int,
+    *,
+    resume: bool,
+) -> tuple[list[Assembled], list[tuple[Encoded, Outputs]]]:
+    """A network without each part of the rows in turn.
+
+    Returns:
+        the networks, and the part that each of them never saw, with the raw outputs (N,K) or (N,M,K) for it.
+    """
+    place = generator(prepared.draft.seed, "folds").permutation(len(both)) % parts
+    members, answers = [], []
+    for part in range(parts):
+        rest, left = (both.take(np.flatnonzero(chosen)) for chosen in (place != part, place == part))
+        members.append(repeated(prepared, plan, train_part, rest, outcome, folder, f"fold-{part}", resume=resume))
+        answers.append((left, forward(members[-1].eval(), left.arrays)))
+    return members, answers
+
+
+def weigh(prepared: Prepared, members: list[Assembled], answers: list[tuple[Encoded, Outputs]]) -> tuple[float, str]:
+    """The share of the network beside a line, by answers for rows that were left out of both.
+
+    Of the shares from 0 to 1, in twentieths, the one counts whose mean of both is best by the metric of the training.
+
+    Args:
+        members: networks; where no line stands beside them, their share is 1.
+        answers: the part that each never saw, and what it answers.
+
+    Returns:
+        the share, and what was found, in words.
+    """
+    task, metric = prepared.draft.task, all_metrics(prepared)[0]
+    parts = [part for part, _ in answers]
+    target = np.concatenate([part.target for part in parts if part.target is not None])
+    weights = [part.weight for part in parts if part.weight is not None]
+    weight = np.concatenate(weights) if weights else None
+
+    def score(outputs: list[Outputs]) -> float:
+        return metric.compute(target, task.predict(np.concatenate(outputs)), weight)
+
+    told = f"{metric.name} of {len(target):,} rows that were left out: "
+    learnt = [outputs for _, outputs in answers]
+    if not isinstance(members[0].head, LineHead):
+        return 1.0, f"{told}{score(learnt):.4g}"
+    lines = [_straight(model, part) for model, part in zip(members, parts, strict=True)]
+    scores = [
+        score([blended(torch.from_numpy(a), b, share).numpy() for a, b in zip(learnt, lines, strict=True)])
+        for share in _SHARES
+    ]
+    better = np.argmax if metric.greater_is_better else np.argmin
+    best = len(_SHARES) - 1 - int(better(scores[::-1]))  # of equal ones, the one with most of the network
+    share = _SHARES[best]
+    told += f"the network {scores[-1]:.4g}, a line {scores[0]:.4g}, "
+    return share, f"{told}{share:.0%} network and {1 - share:.0%} line {scores[best]:.4g}"
+
+
+def _straight(model: Assembled, part: Encoded) -> torch.Tensor:
+    """(N,K) what the line beside a network answers."""
+    assert isinstance(model.head, LineHead)
+    device = model.head.get_buffer("share").device
+    batch = {name: torch.from_numpy(np.array(array)).to(device) for name, array in part.arrays.items()}
+    found: torch.Tensor = model.head.line(model.form(model.inputs[0], batch))
+    return found.cpu()
+
+
+def _no_parts(prepared: Prepared, outcome: Outcome, both: Encoded, parts: int) -> str | None:
+    """Why no parts are left out; None where they can be."""
+    if prepared.draft.split.how in ("group", "time"):
+        return f"rows of a {prepared.draft.split.how} hang together, so leaving out single ones would say little"
+    if not outcome.best_step:
+        return "no step of the training was better than its beginning, so there is nothing to repeat"
+    if len(both) < _FEWEST * parts:
+        return f"{len(both):,} rows are too few to leave out {parts} parts"
+    return None
+
+
+def _too_late(prepared: Prepared, outcome: Outcome, fits: float, what: str) -> str | None:
+    """Why the budget leaves no time for so many more fits of as many rows as the first; None where it does."""
+    clock, rows = prepared.request.clock, prepared.sizes["train"]
+    if clock.budget is None or clock.left is None:
+        return None
+    needed = outcome.seconds * outcome.best_step / max(outcome.steps, 1) * fits
+    left = clock.left - reserve(clock.budget, rows) - prepared.judging
+    if needed <= left:
+        return None
+    return f"{what} would take about {needed:.1f} s, and the budget leaves {max(left, 0.0):.1f} s"
+
+
+def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYTES) -> Encoded:
+    """Up to `most` rows of a part, fewer large ones, in their order, from a seeded draw."""
+    most = max(1, min(most, int(most_bytes * len(part) / max(part.nbytes, 1))))
+    if len(part) <= most:
+        return part
+    return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
+
+
+def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:
+    """Have the network look once at training examples; what it starts from has the last word."""
+    part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
+    assert part.target is not None
+    batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
+    target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))
+    weight = None if part.weight is None else torch.from_numpy(np.array(part.weight))
+    torch.manual_seed(derive(prepared.draft.seed, "prepare"))
+    model.prepare(batch, target, weight, then=lambda: put_weights(model, prepared.starts, prepared.draft.task))
+
+
+def columns_of(prepared: Prepared) -> dict[str, tuple[str, ...]]:
+    """Names of the numbers of each input, for messages about bad values."""
+    return {
+        f"{name}.numbers": shape.numbers for name, shape in prepared.shapes.items() if isinstance(shape, FieldsShape)
+    }
