@@ -8,7 +8,13 @@ import polars as pl
 
 import limpid
 
-QUICK = {"train.epochs": 3, "train.threads": 1, "train.precision": "fp32", "evaluate.baselines": False}
+QUICK = {
+    "train.epochs": 3,
+    "train.threads": 1,
+    "train.precision": "fp32",
+    "train.folds": 0,
+    "evaluate.baselines": False,
+}
 
 
 def people(rows: int = 400, seed: int = 0) -> pl.DataFrame:

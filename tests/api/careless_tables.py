@@ -20,6 +20,7 @@ TINY = {
     "train.threads": 1,
     "train.precision": "fp32",
     "train.batch": 32,
+    "train.folds": 0,
     "evaluate.baselines": False,
     "net.name": "mlp",
     "net.width": 8,

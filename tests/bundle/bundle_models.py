@@ -10,6 +10,7 @@ from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import parse
 from limpid.data.facts import column_facts
+from limpid.layers.line import LineHead
 from limpid.nets import CATALOGUE as NETS
 from limpid.nets import DEFAULTS
 from limpid.planning.assemble import build
@@ -50,6 +51,7 @@ def make(
     *,
     specs: dict[str, ColumnSpec] = SPECS,
     settings: dict[str, dict[str, object]] | None = None,
+    copies: int = 1,
 ) -> Model:
     frame = rows()
     facts = {n: column_facts(frame[n]) for n in frame.columns}
@@ -70,20 +72,24 @@ def make(
         planned, _ = member.plan(parse(member.Spec, (settings or {}).get(chosen, {}), where="net"), shapes[key], size)
         nets[key] = Component(name=chosen, settings=planned.model_dump(mode="json"))
     main, *others = nets
-    network = build(nets[main], {n: nets[n] for n in others}, shapes, encoders.inputs, fitted, seed=1)
     arrays = encoders.encode(frame, Repairs())
     batch = {n: torch.from_numpy(a) for n, a in arrays.items()}
-    network.prepare(batch, fitted.prepare_target(torch.from_numpy(fitted.encode(target))))
-    network.eval()
+    networks = []
+    for n in range(copies):
+        networks.append(build(nets[main], {k: nets[k] for k in others}, shapes, encoders.inputs, fitted, seed=1 + n))
+        networks[-1].prepare(batch, fitted.prepare_target(torch.from_numpy(fitted.encode(target))))
+        if copies > 1 and isinstance(networks[-1].head, LineHead):
+            networks[-1].head.weigh(0.4)
     model = Model(
         fitted,
         {name: ColumnSpec(kind="category" if task == "classification" else "number")},
         encoders,
-        network,
+        networks[0],
         nets[main],
         {n: nets[n] for n in others},
         frame.height,
         "# card\n",
+        more=networks[1:],
     )
     outputs = model.raw(arrays)
     fitted.calibrate(outputs, fitted.encode(target), None)

@@ -55,6 +55,7 @@ def bases(folder: Path) -> dict[str, hostile.Members]:
         "tabm": make(specs=SPECS | specs, settings=SMALL_NETS),
         "mlp": make("regression", "mlp", specs=SPECS | {"note": labels, "income": scaled}, settings=SMALL_NETS),
         "ft": make("regression", "ft_transformer", ("age", "job"), settings=SMALL_NETS),
+        "several": make("regression", "mlp", ("age", "job"), settings=SMALL_NETS, copies=3),
         "bag": make("classification", "bag", ("note",), specs=SPECS | specs, settings=SMALL_NETS),
     }
     found = {}

@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 from bundle_models import SPECS, make, rows
+from hostile_bundles import MEMBERS, put
 
-from limpid.bundle.model import Model
+from limpid.bundle import format as layout
+from limpid.bundle.model import Model, forward
 from limpid.core.errors import BundleError, DataError
 from limpid.core.repairs import Repairs
 from limpid.planning.encoders import Encoders
@@ -27,6 +29,36 @@ def test_a_loaded_model_answers_bit_for_bit_alike(task, net, tmp_path: Path):
     assert np.array_equal(answers(model, rows(40)), answers(loaded, rows(40)))
     assert loaded.target == model.target
     assert loaded.card == model.card
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("net", ["tabm", "mlp"])
+def test_several_networks_answer_as_their_mean(task, net, tmp_path: Path):
+    model = make(task, net, copies=3)
+    model.save(tmp_path / "m", version="0.1.0")
+    loaded = Model.load(tmp_path / "m")
+    assert len(loaded.more) == 2
+    assert np.array_equal(answers(model, rows(40)), answers(loaded, rows(40)))
+    arrays = loaded.encoders.encode(rows(40), Repairs())
+    raw = loaded.raw(arrays)
+    each = [forward(network, arrays) for network in (loaded.network, *loaded.more)]
+    assert not np.array_equal(each[0], each[1])
+    members = loaded.network.members or 1
+    assert raw.shape == (40, 3 * members, model.task.outputs)
+    np.testing.assert_array_equal(raw[:, members : 2 * members], each[1].reshape(40, members, -1))
+
+
+@pytest.mark.parametrize("count", [0, -1, 51, 2, 4, 1.5, True, "3", None])
+def test_a_number_of_networks_that_is_not_that_of_the_weights_is_refused(count, tmp_path: Path):
+    model = make("regression", "mlp", copies=3)
+    model.save(tmp_path / "m", version="0.1.0")
+    members = {n: (tmp_path / "m" / n).read_bytes() for n in MEMBERS}
+    spec = json.loads(members["spec.json"])
+    assert spec["networks"] == 3
+    members["spec.json"] = json.dumps({**spec, "networks": count}).encode()
+    put(tmp_path / "n", layout.pack(members, "0.1.0"))
+    with pytest.raises(BundleError):
+        Model.load(tmp_path / "n")
 
 
 def test_a_text_column_may_be_called_like_the_tables_input(tmp_path: Path):

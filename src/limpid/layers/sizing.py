@@ -24,7 +24,7 @@ _STEP_EFFICIENCY = 0.75
 _BACKWARD = 3.0
 _PREDICT_SECONDS, _PREDICT_ROWS = 4.0, 100_000
 
-FEW_ROWS = 2_000
+FEW_ROWS = 600
 """Below so many training rows, a line may be as good as a network."""
 
 _FOLDS = 5
