@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from limpid.core.contracts import Size
+from limpid.layers.convolve import Convolution
 from limpid.layers.initialise import gain
 from limpid.layers.norms import Norm
 from limpid.layers.sizing import Allowance
@@ -75,7 +76,7 @@ def convolution(inputs: int, outputs: int, kernel: int, *, bias: bool = False) -
         kernel: height and width of the filters, an odd number.
         bias: whether it has one; a norm that follows brings its own.
     """
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
+    layer = Convolution(inputs, outputs, kernel, padding=kernel // 2, bias=bias)
     with torch.no_grad():
         layer.weight.normal_(0.0, gain("relu") * (inputs * kernel * kernel) ** -0.5)
         if layer.bias is not None:
