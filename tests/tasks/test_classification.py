@@ -70,6 +70,8 @@ def test_settings_that_contradict_each_other_are_refused():
         make(lists, kind="labels", loss="cross_entropy")
     with pytest.raises(RequestError, match="not defined for sets of labels"):
         make(lists, kind="labels", metric="balanced_accuracy")
+    with pytest.raises(RequestError, match="one class against another, and there are 3"):
+        make(["a", "b", "c"] * 9, metric="f1")
     with pytest.raises(RequestError, match="class_weights names 'c'"):
         make(["a", "b"], class_weights={"c": 2.0})
     with pytest.raises(RequestError, match="2 target columns"):
@@ -189,6 +191,19 @@ def test_calibration_lowers_the_log_loss_and_keeps_the_ranking():
     assert "temperature" in reasons and "threshold" not in reasons
 
 
+def test_f1_is_of_the_positive_class():
+    names = ["spam", "ham"] * 9
+    for positive in (None, "ham"):
+        task, frame, _ = make(names, positive=positive)
+        codes = task.encode(frame)
+        values = np.tile([0.4, 0.6], (18, 1))  # always the positive class
+        values[:2] = [0.9, 0.1]
+        found = {m.name: m.compute(codes, Prediction(values), None) for m in task.metrics}
+        assert found["f1"] == pytest.approx(f1_score(codes, values[:, 1] > 0.5))
+    three, _, _ = make(["a", "b", "c"] * 9)
+    assert "f1" not in {m.name for m in three.metrics}
+
+
 def test_the_threshold_of_a_rare_class_is_found_on_validation_rows():
     random = np.random.default_rng(1)
     codes = (random.random(4000) < 0.04).astype(int)
@@ -202,6 +217,7 @@ def test_the_threshold_of_a_rare_class_is_found_on_validation_rows():
     assert f1_score(codes, task.decide(values), average="macro") > plain + 0.05
     figure = {m.name: m.compute(codes, Prediction(values), None) for m in task.metrics}
     assert figure["f1_macro"] == pytest.approx(f1_score(codes, task.decide(values), average="macro"))
+    assert figure["f1"] == pytest.approx(f1_score(codes, task.decide(values)))
 
 
 def test_outputs_that_are_not_finite_do_not_crash_anything():
@@ -212,7 +228,7 @@ def test_outputs_that_are_not_finite_do_not_crash_anything():
     prediction = task.predict(outputs)
     for metric in task.metrics:
         value = metric.compute(target, prediction, None)
-        assert np.isnan(value) or metric.name in ("accuracy", "f1_macro", "balanced_accuracy")
+        assert np.isnan(value) or metric.name in ("accuracy", "f1", "f1_macro", "balanced_accuracy")
     assert not task.figures(target, prediction)["reliability"]
     huge = np.array([[3e38, -3e38], [np.inf, 0.0]], dtype=np.float32)
     task.predict(huge)

@@ -153,6 +153,7 @@ def metric_title(name: str) -> str:
         "roc_auc": "ROC AUC",
         "average_precision": "average precision",
         "balanced_accuracy": "balanced accuracy",
+        "f1": "F1 of the positive class",
         "f1_macro": "F1 (macro)",
         "log_loss": "log loss",
         "brier": "Brier score",

@@ -34,11 +34,12 @@ Array = npt.NDArray[Any]
 _CHUNK = 1 << 22  # scores turned into probabilities at a time
 
 MetricName = Literal[
-    "log_loss", "accuracy", "roc_auc", "f1_macro", "balanced_accuracy", "average_precision", "brier", "ece"
+    "log_loss", "accuracy", "roc_auc", "f1", "f1_macro", "balanced_accuracy", "average_precision", "brier", "ece"
 ]
 _EXCLUSIVE: tuple[MetricName, ...] = (
     "log_loss", "roc_auc", "accuracy", "f1_macro", "balanced_accuracy", "average_precision", "brier", "ece",
 )  # fmt: skip
+_TWO: tuple[MetricName, ...] = (*_EXCLUSIVE[:3], "f1", *_EXCLUSIVE[3:])
 _LABELS: tuple[MetricName, ...] = (
     "log_loss", "roc_auc", "f1_macro", "average_precision", "accuracy", "brier", "ece",
 )  # fmt: skip
@@ -175,6 +176,13 @@ class Classification:
         reader = learn_reader(
             target, multi_label=bool(spec.multi_label), separator=spec.separator, positive=spec.positive
         )
+        if spec.metric == "f1" and not spec.multi_label and len(reader.names) != 2:
+            raise RequestError(
+                f"'f1' is of one class against another, and there are {len(reader.names):,}",
+                where="task.metric",
+                expected="two classes",
+                fix="use --set task.metric=f1_macro, the mean over all classes",
+            )
         codes, misfit = reader.encode(target, None)
         known = np.ones(len(codes), dtype=bool) if misfit is None else ~misfit.rows
         mass = np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64)
@@ -381,7 +389,7 @@ class Classification:
     @property
     def metrics(self) -> list[Metric]:
         """All figures, the one that training is judged by first."""
-        names = _LABELS if self.multi_label else _EXCLUSIVE
+        names = _LABELS if self.multi_label else _TWO if len(self.classes) == 2 else _EXCLUSIVE
         ordered = [n for n in names if n == self.spec.metric] + [n for n in names if n != self.spec.metric]
         return [_metric(n, self._scorer(n), greater=n not in _LESS_IS_BETTER) for n in ordered]
 
@@ -402,6 +410,8 @@ class Classification:
                 return merit.accuracy(target > 0.5 if self.multi_label else target, decided)
             if self.multi_label:
                 return merit.f1_labels(target > 0.5, decided)
+            if name == "f1":
+                return merit.f1_labels(target[:, None] == 1, decided[:, None] == 1)
             of_classes = {"f1_macro": merit.f1_macro, "balanced_accuracy": merit.balanced_accuracy}
             return of_classes[name](target, decided, self.outputs)
 
@@ -477,7 +487,7 @@ def _metric(name: str, make: Callable[[Array, Prediction], merit.Scorer], *, gre
 
 
 def _check_together(spec: ClassificationSpec, multi: bool) -> None:
-    names = _LABELS if multi else _EXCLUSIVE
+    names = _LABELS if multi else _TWO
     if spec.metric not in names:
         raise RequestError(
             f"{spec.metric!r} is not defined for sets of labels",
