@@ -6,7 +6,7 @@ training rows alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,7 +183,8 @@ def decide_data(
     needs = needs_of(nets, {name: spec for name, spec in specs.items() if name not in starts.columns})
     specs, reasons = plan_options(Columns(specs, columns.facts, {}), facts, size, nets, needs)
     because.update(reasons)
-    specs = _select(data, specs, facts, sample, parts["train"], fitted_task, seed, because)
+    use_asked = [n for n, value in asked.items() if isinstance(value, Mapping) and "use" in value]
+    specs = _select(data, specs, facts, sample, parts["train"], fitted_task, seed, because, use_asked)
     specs = starts.keep(specs, because)
     data = data.with_(target=tuple(targets), columns=specs)
     return Draft(
@@ -261,18 +262,23 @@ def _select(
     task: Task,
     seed: int,
     because: dict[str, str],
+    asked: Collection[str],
 ) -> dict[str, ColumnSpec]:
-    """Leave out redundant and useless columns, where the user asked for it."""
-    from limpid.planning.select import redundant, useless
+    """Leave out silent texts, and redundant and useless columns where the user asked for it."""
+    from limpid.planning.select import redundant, silent, useless
 
     result = dict(specs)
     found: dict[str, str] = {}
     if "redundant" in data.drop:
         found.update(redundant(sample, result, facts))
         result = {n: s.with_(use=False) if n in found else s for n, s in result.items()}
-    if "useless" in data.drop:
-        target = train.target if sample.height == train.target.height else None
-        if target is not None:
+    target = train.target if sample.height == train.target.height else None
+    if target is not None:
+        if "silent" in data.drop:
+            free = {n: s for n, s in result.items() if s.kind != "text" or n not in asked}
+            found.update(silent(sample, target, free, task, seed))
+            result = {n: s.with_(use=False) if n in found else s for n, s in result.items()}
+        if "useless" in data.drop:
             found.update(useless(sample, target, {n: s for n, s in result.items() if s.use}, task, seed))
             result = {n: s.with_(use=False) if n in found else s for n, s in result.items()}
     because.update({f"data.columns.{name}.use": reason for name, reason in found.items()})

@@ -33,10 +33,10 @@ class DataSpec(Spec):
         "in wide tables",
     )
     columns: dict[str, ColumnSpec] = Field(default_factory=dict, description="what each column is")
-    drop: tuple[Literal["constant", "key", "useless", "redundant"], ...] = Field(
-        default=("constant", "key"),
-        description="what is left out: constant and key columns by default; useless ones are found by permutation, "
-        "redundant ones by correlation",
+    drop: tuple[Literal["constant", "key", "silent", "useless", "redundant"], ...] = Field(
+        default=("constant", "key", "silent"),
+        description="what is left out: by default constant and key columns, and texts beside a table whose words say "
+        "nothing of the target (silent); useless ones are found by permutation, redundant ones by correlation",
     )
     duplicates: Literal["keep", "drop"] = Field(
         default="keep", description="whether further copies of a training row are kept or dropped"
