@@ -10,6 +10,7 @@ from api_tables import QUICK, people
 
 import limpid
 from limpid.api import again
+from limpid.data.encoded import Encoded
 
 FOLDS = {**QUICK, "train.folds": 3, "train.epochs": 20}
 
@@ -114,6 +115,18 @@ def test_of_more_rows_nothing_is_left_out_unasked(tmp_path):
     assert plan["net"]["line"] is False
     few = limpid.plan(people(200).drop("score"), target="answer").as_dict()
     assert few["net"]["line"] is True
+
+
+def test_copies_of_a_row_are_left_out_together():
+    x = np.repeat(np.arange(40.0), 3).reshape(-1, 1).astype(np.float32)
+    order = np.random.default_rng(0).permutation(120)
+    rows = Encoded({"fields.numbers": x[order], "fields.missing": np.zeros((120, 1))}, np.arange(120), x[order])
+    place = again.places(rows, 5, 4)
+    assert np.bincount(place).tolist() == [30, 30, 30, 30]
+    for value in range(40):
+        assert len(set(place[rows.arrays["fields.numbers"][:, 0] == value])) == 1
+    assert np.array_equal(place, again.places(rows, 5, 4))
+    assert not np.array_equal(place, again.places(rows, 6, 4))
 
 
 def test_rows_of_a_group_are_not_torn_apart(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from limpid.training.state import Outcome
 
 Outputs = NDArray[np.float32]
+Places = NDArray[np.int64]
 
 _PREPARE_ROWS = 50_000
 _SAMPLE_BYTES = 1 << 30
@@ -55,16 +57,17 @@ def again(
         the plan with what was done and why, and the networks to keep, whose mean answers: the first one, one for each
         part that was left out, or one fitted on all rows.
     """
-    both = joined(train_part, valid_part)
-    growth = len(both) / len(train_part)
+    growth = 1 + len(valid_part) / len(train_part)
     parts = 0 if plan.train.folds == "auto" else plan.train.folds
     if parts > 1:
-        why = _no_parts(prepared, outcome, both, parts) or _too_late(
-            prepared, outcome, (parts - 1) * growth, f"leaving out each of {parts} parts in turn"
-        )
+        why = _too_late(prepared, outcome, (parts - 1) * growth, f"leaving out each of {parts} parts in turn")
+        if why is None:
+            both = joined(train_part, valid_part)
+            place = places(both, derive(prepared.draft.seed, "folds"), parts)
+            why = _no_parts(prepared, outcome, place, parts)
         if why is None:
             with stage(tell, "folds", f"{parts} networks, each without one of {parts} parts of the rows"):
-                members, answers = fold(prepared, plan, train_part, both, outcome, folder, parts, resume=resume)
+                members, answers = fold(prepared, plan, train_part, both, place, outcome, folder, resume=resume)
                 share, found = weigh(prepared, members, answers)
             tell(Noted("info", found))
             for each in (model, *members):
@@ -80,6 +83,7 @@ def again(
         late = f"{late}: the network that was judged is the one that is kept"
         tell(Noted("look", late))
         return _changed(plan, "refit", False, late), [model]
+    both = joined(train_part, valid_part)
     with stage(tell, "refit", "on training and validation rows together"):
         return plan, [repeated(prepared, plan, train_part, both, outcome, folder, "refit", resume=resume)]
 
@@ -147,24 +151,43 @@ def fold(
     plan: Plan,
     train_part: Encoded,
     both: Encoded,
+    place: Places,
     outcome: Outcome,
     folder: RunFolder,
-    parts: int,
     *,
     resume: bool,
 ) -> tuple[list[Assembled], list[tuple[Encoded, Outputs]]]:
     """A network without each part of the rows in turn.
 
+    Args:
+        both: training and validation rows.
+        place: (N,) the part of each.
+
     Returns:
         the networks, and the part that each of them never saw, with the raw outputs (N,K) or (N,M,K) for it.
     """
-    place = generator(prepared.draft.seed, "folds").permutation(len(both)) % parts
     members, answers = [], []
-    for part in range(parts):
+    for part in range(int(place.max()) + 1):
         rest, left = (both.take(np.flatnonzero(chosen)) for chosen in (place != part, place == part))
         members.append(repeated(prepared, plan, train_part, rest, outcome, folder, f"fold-{part}", resume=resume))
         answers.append((left, forward(members[-1].eval(), left.arrays)))
     return members, answers
+
+
+def places(rows: Encoded, seed: int, parts: int) -> Places:
+    """(N,) the part that each row is left out with, drawn by the seed; copies of a row go together.
+
+    Args:
+        rows: all of them.
+        seed: of the draw.
+        parts: how many.
+    """
+    names = sorted(rows.arrays)
+    seen = [sha256(b"".join(rows.arrays[n][row].tobytes() for n in names)).hexdigest() for row in range(len(rows))]
+    _, first, group = np.unique(np.array(seen), return_index=True, return_inverse=True)
+    # Groups count in the order of their first rows, so that the draw does not depend on digests.
+    drawn = generator(seed).permutation(len(first)) % parts
+    return np.asarray(drawn[np.argsort(np.argsort(first))][group], dtype=np.int64)
 
 
 def weigh(prepared: Prepared, members: list[Assembled], answers: list[tuple[Encoded, Outputs]]) -> tuple[float, str]:
@@ -213,14 +236,14 @@ def _straight(model: Assembled, part: Encoded) -> torch.Tensor:
     return found.cpu()
 
 
-def _no_parts(prepared: Prepared, outcome: Outcome, both: Encoded, parts: int) -> str | None:
+def _no_parts(prepared: Prepared, outcome: Outcome, place: Places, parts: int) -> str | None:
     """Why no parts are left out; None where they can be."""
     if prepared.draft.split.how in ("group", "time"):
         return f"rows of a {prepared.draft.split.how} hang together, so leaving out single ones would say little"
     if not outcome.best_step:
         return "no step of the training was better than its beginning, so there is nothing to repeat"
-    if len(both) < _FEWEST * parts:
-        return f"{len(both):,} rows are too few to leave out {parts} parts"
+    if np.bincount(place, minlength=parts).min() < _FEWEST:
+        return f"{len(place):,} rows, copies together, are too few to leave out {parts} parts"
     return None
 
 
