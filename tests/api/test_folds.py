@@ -138,7 +138,7 @@ def test_rows_of_a_group_are_not_torn_apart(tmp_path):
 
 
 def test_a_net_without_a_line_is_a_mean_too(tmp_path):
-    words = pl.DataFrame({"t": ["good film", "bad film"] * 60, "y": ["yes", "no"] * 60})
+    words = pl.DataFrame({"t": [f"{w} film {n}" for n in range(60) for w in ("good", "bad")], "y": ["yes", "no"] * 60})
     sets = {"net.name": "textcnn", "train.epochs": 1}
     run = fit(words, tmp_path / "r", set={**sets, "data.columns.t": "text"})
     assert len(run.model.bundle.more) == 2

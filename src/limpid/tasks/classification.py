@@ -177,12 +177,8 @@ class Classification:
             target, multi_label=bool(spec.multi_label), separator=spec.separator, positive=spec.positive
         )
         if spec.metric == "f1" and not spec.multi_label and len(reader.names) != 2:
-            raise RequestError(
-                f"'f1' is of one class against another, and there are {len(reader.names):,}",
-                where="task.metric",
-                expected="two classes",
-                fix="use --set task.metric=f1_macro, the mean over all classes",
-            )
+            text = f"'f1' is of one class against another, and there are {len(reader.names):,}"
+            raise RequestError(text, where="task.metric", expected="two classes", fix="use task.metric=f1_macro")
         codes, misfit = reader.encode(target, None)
         known = np.ones(len(codes), dtype=bool) if misfit is None else ~misfit.rows
         mass = np.ones(len(codes)) if weight is None else np.asarray(weight, dtype=np.float64)
