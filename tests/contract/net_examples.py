@@ -106,6 +106,28 @@ def example(shape, rows, seed=0):
     return Seq(mask=mask, tokens=tokens * mask)
 
 
+def moved(form, device):
+    return type(form)(**{k: None if v is None else v.to(device) for k, v in vars(form).items()})
+
+
+def check_bf16(name, device):
+    """bf16 products give about the answers of single precision, and gradients that are finite."""
+    shape = shape_of(name)
+    net = made(name, shape).eval().to(device)
+    form = moved(example(shape, 100), device)
+    with torch.no_grad():
+        full = net(form)
+        with torch.autocast(device, dtype=torch.bfloat16):
+            half = net(form)
+    assert float((half.float() - full).square().mean().sqrt()) < 0.03 * float(full.std())
+    if not learns(name):
+        return
+    with torch.autocast(device, dtype=torch.bfloat16):
+        loss = net.train()(form).float().square().mean()
+    loss.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+
+
 def take(form, index):
     return type(form)(**{k: None if v is None else v[index] for k, v in vars(form).items()})
 

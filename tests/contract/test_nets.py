@@ -13,6 +13,7 @@ from net_examples import (
     SMALL,
     TABLE,
     build,
+    check_bf16,
     example,
     kind_of,
     learns,
@@ -241,20 +242,7 @@ def test_flops_are_positive_and_about_right(name, variant):
 
 @pytest.mark.parametrize("name", NETS)
 def test_bf16_agrees_loosely(name):
-    shape = shape_of(name)
-    net = made(name, shape).eval()
-    form = example(shape, 100)
-    with torch.no_grad():
-        full = net(form)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            half = net(form)
-    assert float((half.float() - full).square().mean().sqrt()) < 0.03 * float(full.std())
-    if not learns(name):
-        return
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = net.train()(form).float().square().mean()
-    loss.backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+    check_bf16(name, "cpu")
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -4,13 +4,9 @@ import copy
 
 import pytest
 import torch
-from net_examples import CASES, NETS, example, learns, made, readable, shape_of
+from net_examples import CASES, NETS, check_bf16, example, learns, made, moved, readable, shape_of
 
 pytestmark = pytest.mark.gpu
-
-
-def moved(form, device):
-    return type(form)(**{k: None if v is None else v.to(device) for k, v in vars(form).items()})
 
 
 @pytest.fixture
@@ -60,20 +56,7 @@ def test_gradients_are_those_of_the_processor(name, strict):
 
 @pytest.mark.parametrize("name", NETS)
 def test_bf16_agrees_loosely(name, gpu):
-    shape = shape_of(name)
-    net = made(name, shape).eval().to(gpu)
-    form = moved(example(shape, 100), gpu)
-    with torch.no_grad():
-        full = net(form)
-        with torch.autocast("cuda", dtype=torch.bfloat16):
-            half = net(form)
-    assert float((half.float() - full).square().mean().sqrt()) < 0.03 * float(full.std())
-    if not learns(name):
-        return
-    with torch.autocast("cuda", dtype=torch.bfloat16):
-        loss = net.train()(form).float().square().mean()
-    loss.backward()
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
+    check_bf16(name, gpu)
 
 
 @pytest.mark.parametrize("name", NETS)

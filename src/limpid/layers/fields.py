@@ -59,8 +59,8 @@ class FieldsSpec(Spec):
     )
     line: Auto | bool = Field(
         default=AUTO,
-        description="whether a line through the training rows, found in closed form, stands beside the network, which "
-        "then learns what it leaves",
+        description="whether a line through the training rows, found in closed form, stands beside the network; rows "
+        "that were left out of both weigh them against each other (`train.folds`)",
     )
 
 

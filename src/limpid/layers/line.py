@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from limpid.core.forms import Fields, FieldsShape
 from limpid.layers.categories import OneHot
-from limpid.layers.ridge import solve
+from limpid.layers.ridge import solve, spread
 
 _MOST_CODES = 256
 _SOLVED_ROWS = 4_000
@@ -66,7 +66,7 @@ class Line(nn.Module):
         outputs = len(self.get_buffer("bias"))
         if len(target) < 2:
             return
-        index = torch.linspace(0, len(target) - 1, min(len(target), _SOLVED_ROWS), dtype=torch.float64).long()
+        index = spread(len(target), _SOLVED_ROWS)
         wanted = target[index]
         if not self.classes:
             wanted = wanted.reshape(len(wanted), -1)

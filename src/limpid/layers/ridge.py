@@ -39,6 +39,16 @@ class Solved:
     factor: npt.NDArray[np.float64]
 
 
+def spread(rows: int, most: int) -> Tensor:
+    """(n,) places of up to `most` of `rows` examples, evenly spread, since they may be in the order of their classes.
+
+    Example:
+        >>> spread(7, 3).tolist()
+        [0, 3, 6]
+    """
+    return torch.linspace(0, rows - 1, min(rows, most), dtype=torch.float64).long()
+
+
 def solve(features: Tensor, target: Tensor, outputs: int, *, classes: bool, weight: Tensor | None = None) -> Solved:
     """The ridge solution with an intercept, and for classes the factor that makes its scores logits.
 

@@ -24,7 +24,7 @@ _STEP_EFFICIENCY = 0.75
 _BACKWARD = 3.0
 _PREDICT_SECONDS, _PREDICT_ROWS = 4.0, 100_000
 
-FEW_ROWS = 600
+_FEW_ROWS = 600
 """Below so many training rows, a line may be as good as a network."""
 
 _FOLDS = 5
@@ -125,8 +125,8 @@ def plan_fields(
     settle(
         "min_leaf", 4, "larger leaves lose the effect of rare values: half a point of ROC AUC on adult's capital gain"
     )
-    few = size.rows < FEW_ROWS and size.task in ("regression", "classification")
-    settle("line", few, f"where rows are few, a line may be as good: from {FEW_ROWS:,} on not, {size.rows:,} here")
+    few = size.rows < _FEW_ROWS and size.task in ("regression", "classification")
+    settle("line", few, f"where rows are few, a line may be as good: from {_FEW_ROWS:,} on not, {size.rows:,} here")
     return chosen, because
 
 

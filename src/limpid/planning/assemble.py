@@ -14,7 +14,7 @@ from limpid.core.forms import FIELDS, FieldsShape, Form, GridShape, SeqShape, Sh
 from limpid.core.spec import parse
 from limpid.layers.line import Line, LineHead
 from limpid.layers.parameters import depths
-from limpid.layers.ridge import solve
+from limpid.layers.ridge import solve, spread
 from limpid.nets import CATALOGUE
 from limpid.planning.external import External
 from limpid.planning.plan import Component
@@ -243,8 +243,7 @@ class Assembled(nn.Module):
         most = getattr(self.nets["input_0"], "solved_rows", 0)
         if not most or self.fuse is not None or len(target) < 2 or not isinstance(self.head, nn.Linear):
             return
-        # Spread evenly, since the rows may be in the order of their classes.
-        index = torch.linspace(0, len(target) - 1, min(len(target), most), dtype=torch.float64).long()
+        index = spread(len(target), most)
         training = self.training
         self.eval()
         features = self.features({name: part[index] for name, part in batch.items()})
