@@ -69,6 +69,14 @@ def test_the_model_is_the_mean_of_the_networks(straight):
     assert json.loads((straight.path / "model" / "spec.json").read_text())["networks"] == 3
 
 
+def test_the_report_says_what_the_model_holds(straight):
+    page = " ".join((straight.path / "report.html").read_text().split())
+    share = round(100 * share_of(straight))
+    assert "The model holds 3 of these" in page and "3 networks of" in page
+    assert f"{share} % network and {100 - share} % line" in page
+    assert "These are the curves of the first fit" in page
+
+
 def test_a_replayed_plan_gives_the_same_bytes(straight, tmp_path):
     again = limpid.train(numbers("straight"), recipe=straight.path / "plan.yaml", out=tmp_path / "r", quiet=True)
     assert bundle(again) == bundle(straight)

@@ -53,8 +53,10 @@ def test_a_summary_names_the_winner_first(make_run: Callable[..., RunFolder]) ->
     record = folder.read(folder.metrics)
     lines = [line for line in shown(summary(record)).splitlines() if line.strip()]
     assert lines[0].startswith("ROC AUC 0.9268 on the test rows (95 % interval 0.9223 to 0.9311), behind the best")
-    assert [line.split()[0] for line in lines[2:7]] == ["network", "95", "boosted", "linear", "trivial"]
-    assert "22,793 train" in lines[7] and "31 epochs" in lines[7]
+    assert lines[1].split() == ["network", "(tabm)", "95", "%", "interval", "boosted", "linear", "trivial"]
+    assert lines[2].split() == ["ROC", "AUC", "0.9268", "0.9223–0.9311", "0.9276", "0.8990", "0.5000"]
+    assert any("22,793 train" in line and "31 epochs" in line for line in lines)
+    assert all(len(line) <= 80 and "…" not in line for line in shown(summary(record), 80).splitlines())
     silent = record | {"verdict": "A fine network."}
     assert shown(summary(silent)).startswith("The baseline “boosted” is ahead"), "a winning baseline is said first"
 

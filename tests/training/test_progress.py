@@ -57,6 +57,15 @@ def test_plain_lines_are_at_most_twenty_and_the_last(epochs, last):
     assert "stopped early" in lines[-1] and "1 min 35 s" in lines[-1] and f"epoch {last:,}" in lines[-1]
 
 
+def test_a_log_says_what_follows_the_training_and_only_that():
+    before = [StageStarted("encode", "1,000 rows"), StageEnded("encode", 1.0)]
+    after = [StageStarted("folds", "network 1 of 5"), StageStarted("folds", "network 2 of 5"), StageStarted("save")]
+    lines = play([*before, *story(3, 3), *after], terminal=False).splitlines()
+    assert lines[0].startswith("training: ")
+    assert lines[-2:] == ["folds: network 1 of 5", "folds: network 2 of 5"]
+    assert "folds: network 2 of 5" in play([*story(3, 3), *after], terminal=True)
+
+
 def test_plain_lines_hold_no_control_characters():
     assert "\x1b" not in play(story(5, 5), terminal=False)
 

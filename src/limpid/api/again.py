@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from limpid.api.finish import all_metrics
 from limpid.api.prepare import Prepared, reserve, stage
 from limpid.bundle.model import forward
-from limpid.core.events import Listener, Noted
+from limpid.core.events import Listener, Noted, StageStarted
 from limpid.core.forms import FieldsShape
 from limpid.core.run import RunFolder
 from limpid.core.seeds import derive, generator
@@ -67,7 +67,7 @@ def again(
             why = _no_parts(prepared, outcome, place, parts)
         if why is None:
             with stage(tell, "folds", f"{parts} networks, each without one of {parts} parts of the rows"):
-                members, answers = fold(prepared, plan, train_part, both, place, outcome, folder, resume=resume)
+                members, answers = fold(prepared, plan, train_part, both, place, outcome, folder, tell, resume=resume)
                 share, found = weigh(prepared, members, answers)
             tell(Noted("info", found))
             for each in (model, *members):
@@ -154,6 +154,7 @@ def fold(
     place: Places,
     outcome: Outcome,
     folder: RunFolder,
+    tell: Listener,
     *,
     resume: bool,
 ) -> tuple[list[Assembled], list[tuple[Encoded, Outputs]]]:
@@ -167,7 +168,9 @@ def fold(
         the networks, and the part that each of them never saw, with the raw outputs (N,K) or (N,M,K) for it.
     """
     members, answers = [], []
-    for part in range(int(place.max()) + 1):
+    parts = int(place.max()) + 1
+    for part in range(parts):
+        tell(StageStarted("folds", f"network {part + 1} of {parts}"))
         rest, left = (both.take(np.flatnonzero(chosen)) for chosen in (place != part, place == part))
         members.append(repeated(prepared, plan, train_part, rest, outcome, folder, f"fold-{part}", resume=resume))
         answers.append((left, forward(members[-1].eval(), left.arrays)))

@@ -202,7 +202,8 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
     model, notes = prepared.build()
     for note in notes:
         tell(Noted("info", note))
-    folder.write(folder.path / "network.json", _drawn(model, prepared, train_part))
+    drawing = _drawn(model, prepared, train_part)
+    folder.write(folder.path / "network.json", drawing)
     if looks := seen(train_part, prepared.augmentation(), prepared.draft.encoders.inputs):
         folder.write(folder.seen, looks)
     encoded = with_features(prepared, model, encoded, tell)
@@ -244,6 +245,7 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
     plan = _settled(plan, outcome)
     plan, final = again(prepared, plan, model, train_part, valid_part, outcome, folder, tell, resume=resume)
     write_plan(plan, folder.plan)
+    folder.write(folder.path / "network.json", {**drawing, **_kept(final, refit=plan.train.refit is True)})
     report = finish(prepared, plan, folder, model, final, encoded, outcome, beside, tell, request.clock)
     shutil.rmtree(scratch, ignore_errors=True)
     budget, took = request.clock.budget, request.clock.elapsed
@@ -273,6 +275,20 @@ def _detail(shape: Shape) -> str:
     if shape.vocabulary is None:
         return f"up to {shape.length} steps of {shape.width} values"
     return f"up to {shape.length} tokens"
+
+
+def _kept(final: list[Assembled], *, refit: bool) -> dict[str, Any]:
+    """What of the model its drawing cannot show: how many such networks it holds, and what stands beside them.
+
+    Args:
+        final: the networks that are kept.
+        refit: whether they were fitted after the training that the curves show.
+    """
+    from limpid.layers.line import LineHead
+
+    head = final[0].head
+    share = float(head.get_buffer("share")) if isinstance(head, LineHead) else 1.0
+    return {"networks": len(final), "share": share, "again": refit or len(final) > 1}
 
 
 def _settled(plan: Plan, outcome: Outcome) -> Plan:

@@ -86,6 +86,11 @@ def report_html(folder: RunFolder) -> str:
         "settings": _settings(plan),
         "network": Markup(network_svg(network)),  # our own drawing, every text escaped
         "parameters": real(network.get("parameters")),
+        "kept": {
+            "networks": int(real(network.get("networks")) or 1),
+            "share": real(network.get("share", 1)),
+            "again": bool(network.get("again")),
+        },
         "seen": [{"name": plain(name, 60), **shown(record)} for name, record in _json(folder, folder.seen).items()],
         "story": story(events),
         "guards": guards(events),
@@ -159,7 +164,10 @@ def _tiles(
     net = plain(metrics.get("net") or mapping(plan.get("net")).get("name"), 30)
     if net:
         count = real(network.get("parameters"))
-        tiles.append({"label": "network", "value": net, "detail": plural(int(count), "parameter") if count else ""})
+        size = plural(int(count), "parameter") if count else ""
+        copies = int(real(network.get("networks")) or 1)
+        detail = f"{copies} networks of {size}" if size and copies > 1 else size
+        tiles.append({"label": "network", "value": net, "detail": detail})
     return tiles
 
 

@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from limpid.reporting.compared import contest
+from limpid.reporting.compared import Line, contest
 from limpid.reporting.figures import MEASURES
 from limpid.reporting.wording import (
     capped,
@@ -279,14 +279,12 @@ def summary(metrics: Mapping[str, Any]) -> RenderableType:
     found = contest(metrics)
     parts: list[RenderableType] = [Text(found.warning, style="bold red")] if found.warning else []
     parts.append(Text(found.verdict, style="bold"))
-    table = _table("", *[metric_title(m) for m in found.metrics], right=range(1, 20))
-    for line in found.lines:
-        style = "bold" if line.ours else ""
-        cells = [Text(score(line.values.get(m)), style=style) for m in found.metrics]
-        table.add_row(Text(line.name, style=style), *cells)
-        if line.ours and line.intervals:
-            spans = [f"{score(s[0])}–{score(s[1])}" if (s := line.intervals.get(m)) else "" for m in found.metrics]
-            table.add_row(Text("  95 % interval", style="dim"), *[Text(s, style="dim") for s in spans])
+    # A metric a row: nine metrics side by side do not fit into eighty columns, four contestants do.
+    heads = [head for line in found.lines for head in _heads(line)]
+    table = _table("", *heads, right=range(1, 1 + len(heads)))
+    for metric in found.metrics:
+        cells = [cell for line in found.lines for cell in _cells(line, metric)]
+        table.add_row(metric_title(metric), *cells)
     parts.append(Padding(table, (1, 0, 0, 0)))
     rows = mapping(metrics.get("rows"))
     counts = ", ".join(f"{number(n)} {plain(part, 10)}" for part, n in rows.items())
@@ -297,6 +295,18 @@ def summary(metrics: Mapping[str, Any]) -> RenderableType:
     if repairs:
         parts.append(_section("Repairs", _repairs(repairs)))
     return Group(*parts)
+
+
+def _heads(line: Line) -> list[str]:
+    return [line.name, "95 % interval"] if line.ours and line.intervals else [line.name]
+
+
+def _cells(line: Line, metric: str) -> list[Text]:
+    value = Text(score(line.values.get(metric)), style="bold" if line.ours else "")
+    if not (line.ours and line.intervals):
+        return [value]
+    span = line.intervals.get(metric)
+    return [value, Text(f"{score(span[0])}–{score(span[1])}" if span else "", style="dim")]
 
 
 def leaderboard(rows: Sequence[Mapping[str, Any]]) -> RenderableType:

@@ -85,7 +85,11 @@ class Progress:
             case Noted() if event.level != "info":
                 self._print(f"{'!' if event.level == 'warning' else '·'} {event.text}")
             case StageStarted():
-                self._show(f"{event.stage} {event.detail}".strip())
+                line = f"{event.stage}: {event.detail}" if event.detail else event.stage
+                if self._training is None or self._console.is_terminal:
+                    self._show(line)
+                elif event.detail:  # what follows a training may take as long as it, so a log must say so
+                    self._print(line)
             case StageEnded():
                 self.close()
 
