@@ -12,6 +12,8 @@ from rich.console import Console
 from limpid.api import diagnosis
 from limpid.api.diagnosis import Check, Diagnosis, doctor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found() -> Diagnosis:

@@ -29,6 +29,8 @@ from rich.console import Console
 
 import limpid
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("case", COLUMNS)
 def test_an_odd_column_is_learnt_from_or_left_out_with_a_reason(case: str, tmp_path: Path) -> None:

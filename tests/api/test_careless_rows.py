@@ -12,6 +12,8 @@ from careless_tables import ROWS, fit, plain, refused, repairs
 
 import limpid
 
+pytestmark = pytest.mark.slow
+
 SAME = {
     "reordered columns": lambda x: x.select("d", "b", "a"),
     "extra columns": lambda x: x.with_columns(zz=pl.lit("new"), y=pl.lit(3)),

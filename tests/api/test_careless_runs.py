@@ -16,6 +16,8 @@ from careless_tables import TINY, fit, plain, refused
 import limpid
 from limpid.core.run import RunFolder
 
+pytestmark = pytest.mark.slow
+
 EDITS: list[tuple[str, Any]] = [
     ("split.how", None), ("split", []), ("train", "x"), ("train.lr", None), ("net.name", None), ("net.name", ["x"]),
     ("net.width", "wide"), ("task.name", "regression"), ("task.loss", 3), ("data", None), ("data.target", {"a": 1}),

@@ -12,6 +12,8 @@ import limpid
 from limpid.api import again
 from limpid.data.encoded import Encoded
 
+pytestmark = pytest.mark.slow
+
 FOLDS = {**QUICK, "train.folds": 3, "train.epochs": 20}
 
 

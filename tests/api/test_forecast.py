@@ -11,6 +11,8 @@ import pytest
 import limpid
 from limpid.core.errors import DataError, LimpidError, RequestError
 
+pytestmark = pytest.mark.slow
+
 DAYS = np.arange("2020-01-01", "2020-08-18", dtype="M8[D]")
 QUICK = {"train.epochs": 2, "evaluate.intervals": 20, "train.threads": 1, "train.precision": "fp32"}
 

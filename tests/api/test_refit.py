@@ -10,6 +10,8 @@ import yaml
 import limpid
 from limpid.api.again import _too_late
 
+pytestmark = pytest.mark.slow
+
 
 def prepared(budget, left):
     clock = SimpleNamespace(budget=budget, left=left)

@@ -15,6 +15,8 @@ from safetensors.torch import load_file
 import limpid
 from limpid.core.errors import BundleError, LimpidError, RequestError, RunError
 
+pytestmark = pytest.mark.slow
+
 
 def bundle(run: limpid.Run) -> dict[str, bytes]:
     return {n: (run.path / "model" / n).read_bytes() for n in ("spec.json", "encoders.json", "weights.safetensors")}

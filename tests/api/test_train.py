@@ -12,6 +12,8 @@ from api_tables import people, quick
 
 import limpid
 
+pytestmark = pytest.mark.slow
+
 
 def weights(run: limpid.Run) -> str:
     return hashlib.sha256((run.path / "model" / "weights.safetensors").read_bytes()).hexdigest()

@@ -46,6 +46,9 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+MODULES = {module_of(p) for p in FILES} | {module_of(p.parent / "__init__.py") for p in FILES}
+
+
 def package_of(module: str) -> str:
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
@@ -59,7 +62,6 @@ def for_type_checkers(tree: ast.AST) -> set[ast.AST]:
 
 def imported(path: Path, *, when_run: bool = False) -> Iterator[tuple[int, str]]:
     """Line and full module name of each import, wherever it stands; with `when_run` without those for type checkers."""
-    modules = {module_of(p) for p in FILES} | {module_of(p.parent / "__init__.py") for p in FILES}
     tree = ast.parse(path.read_text(encoding="utf-8"))
     left_out = for_type_checkers(tree) if when_run else set()
     for node in ast.walk(tree):
@@ -73,7 +75,7 @@ def imported(path: Path, *, when_run: bool = False) -> Iterator[tuple[int, str]]
             assert node.module is not None
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                yield node.lineno, inner if inner in modules else node.module
+                yield node.lineno, inner if inner in MODULES else node.module
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in ("import_module", "__import__"):

@@ -10,6 +10,8 @@ from torch import nn
 
 from limpid.bundle.bounded import Bounded, TooLarge
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "make",

@@ -15,6 +15,8 @@ from limpid.core.errors import BundleError, DataError
 from limpid.core.repairs import Repairs
 from limpid.planning.encoders import Encoders
 
+pytestmark = pytest.mark.slow
+
 
 def answers(model: Model, frame: pl.DataFrame) -> np.ndarray:
     return model.predict_frame(frame, Repairs())[0].values

@@ -30,6 +30,8 @@ from limpid.cli import main
 from limpid.core.errors import BundleError, RequestError, RunError
 from limpid.data.dates import read_dates
 
+pytestmark = pytest.mark.slow
+
 SEED = int(os.environ.get("LIMPID_HOSTILE_SEED", "0"))
 ROOM, PER_BYTE, SECONDS = 64 << 20, 1.2, 5.0
 LONGEST = 2_000  # characters of a message, the folder's path included

@@ -17,6 +17,8 @@ import pytest
 
 from limpid import cli
 
+pytestmark = pytest.mark.slow
+
 TINY = "--set train.epochs=1 --set evaluate.baselines=false --set net.name=mlp --set net.width=8 --set net.depth=1"
 TINY += " --set train.threads=1 --set train.precision=fp32 --set train.batch=32 --set train.folds=0"
 Run = Callable[[str], tuple[int, str, str]]

@@ -23,6 +23,8 @@ from limpid.data.facts import column_facts
 from limpid.data.kinds import recognise
 from limpid.modalities import CATALOGUE
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(11)
 N = 300
 NAMES = [entry.name for entry in CATALOGUE]

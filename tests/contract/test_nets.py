@@ -28,6 +28,8 @@ from limpid.core.spec import Spec
 from limpid.layers.parameters import groups
 from limpid.nets import CATALOGUE, DEFAULTS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", NETS)
 def test_declarations(name):

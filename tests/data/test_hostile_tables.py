@@ -18,6 +18,8 @@ import pytest
 from limpid.core.errors import DataError, LimpidError
 from limpid.data.table import Table, open_table
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[[Path], Path]
 
 

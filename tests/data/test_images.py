@@ -24,6 +24,8 @@ from limpid.data.media.frames import Frame, Levels, is_grey, png
 from limpid.data.media.jpeg import quick_jpeg
 from limpid.data.media.sniff import named, sniff
 
+pytestmark = pytest.mark.slow
+
 CASES = hostile.cases()
 FRAME = Frame(20, 24, 3)
 

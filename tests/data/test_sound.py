@@ -27,6 +27,8 @@ from limpid.data.media.cells import Mended, read_cells
 from limpid.data.media.resample import ratio, resample
 from limpid.data.media.sound import recording, sound_header
 
+pytestmark = pytest.mark.slow
+
 CASES = hostile.cases()
 
 

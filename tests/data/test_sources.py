@@ -24,6 +24,8 @@ from limpid.data.sources.base import frame_digest, tidy
 from limpid.data.sources.store import Room
 from limpid.data.table import Table, open_table
 
+pytestmark = pytest.mark.slow
+
 FRAME = pl.DataFrame(
     {
         "a": [1, 2, None, 4],

@@ -12,6 +12,8 @@ from limpid.data.encoded import Encoded
 from limpid.evaluation import baselines
 from limpid.evaluation.features import BoostedFeatures, LinearFeatures
 
+pytestmark = pytest.mark.slow
+
 
 def run(table, seconds=None, **changes):
     parts = {"train": table.train, "valid": table.valid, "test": table.test, "shape": table.shape} | changes

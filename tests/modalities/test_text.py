@@ -10,6 +10,8 @@ from limpid.core.repairs import Repairs
 from limpid.data.facts import column_facts
 from limpid.modalities.text import Text, TextSpec
 
+pytestmark = pytest.mark.slow
+
 
 def encoder(**changes: object) -> Text:
     return learnt(pl.Series("t", ["x"]), unit="hashed", min_count=1, **changes)

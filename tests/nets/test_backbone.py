@@ -16,6 +16,8 @@ from limpid.nets import CATALOGUE
 from limpid.nets.backbone import Backbone, BackboneSpec
 from limpid.nets.backbone_plan import choose_training
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY = len(SPECIAL) + len(WORDS) + 1
 TOKENS = SeqShape(vocabulary=VOCABULARY, length=12)
 PICTURES = GridShape(channels=3, height=16, width=16, mean=(120.0, 110.0, 90.0), std=(60.0, 50.0, 40.0))

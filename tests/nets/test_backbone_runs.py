@@ -11,6 +11,8 @@ from tiny_checkpoints import checkpoint
 
 import limpid
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"train.epochs": 4, "train.threads": 1, "train.precision": "fp32", "evaluate.baselines": False}
 
 

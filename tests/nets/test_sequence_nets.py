@@ -12,6 +12,8 @@ from limpid.nets.rnn import RNN
 from limpid.nets.textcnn import TextCNN
 from limpid.nets.transformer import Transformer
 
+pytestmark = pytest.mark.slow
+
 SIZE = Size(rows=5_000, outputs=2, task="classification")
 TEXT = SeqShape(vocabulary=40, length=8)
 ORDERED = [RNN, LSTM, GRU, TextCNN, Transformer, FastText]

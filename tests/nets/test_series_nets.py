@@ -11,6 +11,8 @@ from limpid.nets import CATALOGUE
 from limpid.nets.nhits import stretched
 from limpid.nets.patchtst import patches
 
+pytestmark = pytest.mark.slow
+
 SHAPE = SeqShape(width=6, length=36, ahead=12, known=3)
 SIZE = Size(rows=5_000, outputs=12, task="forecasting")
 NETS = ("dlinear", "nhits", "patchtst")

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from limpid.core.errors import RequestError
 from limpid.planning.settings import merge, parse_sets, parse_yaml, read_recipe, seconds, split_path
 
+pytestmark = pytest.mark.slow
+
 
 def test_sets_become_a_tree_with_typed_values():
     tree = parse_sets(["train.lr=0.01", "train.epochs=5", "data.columns.zip=category", "net.widths=[64, 32]"])

@@ -6,6 +6,8 @@ import pytest
 
 import limpid
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["oak", "elm", "ash", "fir", "yew", "box", "bay", "may"]
 
 

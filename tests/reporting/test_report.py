@@ -15,6 +15,8 @@ from limpid.core.run import RunFolder
 from limpid.reporting.inspect_html import inspection_html
 from limpid.reporting.report import report_html, write_report
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
 

@@ -9,6 +9,8 @@ from torch import nn
 
 from limpid.training import eager
 
+pytestmark = pytest.mark.slow
+
 MAKERS = {
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, fused=True),

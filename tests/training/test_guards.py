@@ -13,6 +13,8 @@ from limpid.training.policies import all_finite, values_of
 from limpid.training.state import Position
 from limpid.training.supervised import fit
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALID = rows(200), rows(90, seed=1)
 NAN, INF = float("nan"), float("inf")
 

@@ -16,6 +16,8 @@ from limpid.core.events import CheckpointSaved, GuardActed, Noted, TrainingStart
 from limpid.training.checkpoint import Checkpoints
 from limpid.training.supervised import fit
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALID = rows(120, weight=True), rows(50, seed=1)
 
 

@@ -16,6 +16,8 @@ from limpid.training.batches import Order
 from limpid.training.judge import Judge
 from limpid.training.supervised import fit
 
+pytestmark = pytest.mark.slow
+
 TRAIN, VALID = rows(200), rows(90, seed=1)
 
 
