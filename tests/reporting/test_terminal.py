@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from limpid.core.run import RunFolder
 from limpid.reporting.compared import contest
-from limpid.reporting.terminal import blocks, inspection, leaderboard, plan_table, summary
+from limpid.reporting.terminal import Leaderboard, blocks, inspection, plan_table, summary
 
 
 def shown(what: RenderableType, width: int = 140) -> str:
@@ -107,10 +107,28 @@ def test_a_leaderboard_keeps_the_order_and_the_figures() -> None:
         "seconds": 61,
         "epochs": 9,
     }
-    text = shown(leaderboard([{"run": "runs/b", **row}, {"run": "runs/[red]a", **row}]))
+    text = shown(Leaderboard([{"run": "runs/b", **row}, {"run": "runs/[red]a", **row}]))
     assert text.index("runs/b") < text.index("runs/[red]a")
     assert "2.0000–3.0000" in text and "1 min 1 s" in text and "1.5000" in text
-    assert shown(leaderboard([])).strip() == "no runs"
+    assert shown(Leaderboard([])).strip() == "no runs"
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_leaderboard_breaks_no_figure_in_a_narrow_terminal(width: int) -> None:
+    metrics = {"log_loss": 0.3, "roc_auc": 0.9133, "accuracy": 0.86, "f1": 0.6674, "f1_macro": 0.7894}
+    row = {
+        "net": "tabm",
+        "metric": "log_loss",
+        "metrics": metrics,
+        "interval": [0.29, 0.31],
+        "seconds": 18,
+        "epochs": 5,
+    }
+    names = ["runs/2026-11-26-2203-column-15-wt27", "runs/2026-11-26-2146-column-15-qvaj"]
+    lines = shown(Leaderboard([{"run": name, **row} for name in names]), width).splitlines()
+    assert len(lines) == 3, "a line a run"
+    assert all(name in line and "0.3000" in line for name, line in zip(names, lines[1:], strict=True))
+    assert ("18 s" in lines[1]) == (width >= 80) and ("0.7894" in lines[1]) == (width == 200)
 
 
 def test_blocks_join_bins_evenly() -> None:

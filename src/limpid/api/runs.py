@@ -141,10 +141,10 @@ class Comparison:
         """Print the leaderboard."""
         from rich.console import Console
 
-        from limpid.reporting.terminal import leaderboard
+        from limpid.reporting.terminal import Leaderboard
 
         out = console or Console()
-        out.print(leaderboard(self.rows))
+        out.print(Leaderboard(self.rows))
         for note in self.notes:
             out.print(f"note: {note}", highlight=False, markup=False)
 

@@ -33,4 +33,4 @@ def predict(
 
     found = api.predict(run, data, out=out, keep=tuple(keep or ()))
     say_repairs(found.repairs)
-    say(f"{len(found):,} rows written to {out}")
+    say(f"{len(found):,} {'row' if len(found) == 1 else 'rows'} written to {out}")

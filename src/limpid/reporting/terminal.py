@@ -7,10 +7,12 @@ clear the terminal.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +34,7 @@ from limpid.reporting.wording import (
 )
 
 MAX_COLUMNS, MAX_PAIRS, MAX_CLASSES = 60, 8, 12
+_WIDE = 1_000
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LEVELS = {"warning": ("!", "bold red"), "look": ("?", "yellow"), "info": ("i", "cyan")}
 
@@ -309,38 +312,53 @@ def _cells(line: Line, metric: str) -> list[Text]:
     return [value, Text(f"{score(span[0])}–{score(span[1])}" if span else "", style="dim")]
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """What `limpid compare` prints, in the order of `rows`.
+@dataclass(frozen=True)
+class Leaderboard:
+    """What `limpid compare` prints: as many columns as the terminal is wide enough for, so that no figure is broken.
 
     Args:
-        rows: for each run: run, net, part, metric, metrics, interval, seconds, epochs, seed.
+        rows: for each run: run, net, part, metric, metrics, interval, seconds, epochs, seed; in the order shown.
     """
-    if not rows:
-        return Text("no runs")
-    metric = str(rows[0].get("metric", ""))
-    others = [m for m in mapping(rows[0].get("metrics")) if m != metric][:4]
-    table = _table(
-        "",
-        "run",
-        "net",
-        metric_title(metric),
-        "95 % interval",
-        *map(metric_title, others),
-        "time",
-        "epochs",
-        right=(0, 3, *range(5, 12)),
-    )
-    for place, row in enumerate(rows, 1):
-        values = mapping(row.get("metrics"))
-        span = listing(row.get("interval"))
-        table.add_row(
-            str(place),
-            _text(row.get("run"), 60, "bold" if place == 1 else ""),
-            _text(row.get("net"), 20),
-            score(values.get(metric)),
-            f"{score(span[0])}–{score(span[1])}" if len(span) == 2 else "",
-            *[score(values.get(m)) for m in others],
-            duration(row.get("seconds")),
-            number(row.get("epochs")),
+
+    rows: Sequence[Mapping[str, Any]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.rows:
+            yield Text("no runs")
+            return
+        columns = self._columns()
+        wide = options.update(max_width=_WIDE)  # what a table would like is otherwise never more than there is
+        # What goes first where the terminal is narrow: other metrics, then the epochs, the time, the net, the interval.
+        dispensable = [*range(len(columns) - 3, 4, -1), -1, -2, 2, 4]
+        kept = set(range(len(columns)))
+        for place in dispensable:
+            table = self._drawn([c for n, c in enumerate(columns) if n in kept])
+            if Measurement.get(console, wide, table).maximum <= options.max_width:
+                break
+            kept.discard(place % len(columns))
+        yield self._drawn([c for n, c in enumerate(columns) if n in kept])
+
+    def _columns(self) -> list[tuple[str, list[Text]]]:
+        metric = str(self.rows[0].get("metric", ""))
+        others = [m for m in mapping(self.rows[0].get("metrics")) if m != metric][:4]
+        spans = [listing(row.get("interval")) for row in self.rows]
+        figures = [mapping(row.get("metrics")) for row in self.rows]
+        return [
+            ("", [Text(str(place)) for place in range(1, 1 + len(self.rows))]),
+            ("run", [_text(row.get("run"), 60, "" if place else "bold") for place, row in enumerate(self.rows)]),
+            ("net", [_text(row.get("net"), 20) for row in self.rows]),
+            (metric_title(metric), [Text(score(values.get(metric))) for values in figures]),
+            ("95 % interval", [Text(f"{score(s[0])}–{score(s[1])}" if len(s) == 2 else "") for s in spans]),
+            *[(metric_title(m), [Text(score(values.get(m))) for values in figures]) for m in others],
+            ("time", [Text(duration(row.get("seconds"))) for row in self.rows]),
+            ("epochs", [Text(number(row.get("epochs"))) for row in self.rows]),
+        ]
+
+    def _drawn(self, columns: Sequence[tuple[str, list[Text]]]) -> Table:
+        words = ("run", "net", "95 % interval")
+        table = _table(
+            *[title for title, _ in columns], right=[n for n, (title, _) in enumerate(columns) if title not in words]
         )
-    return table
+        for cells in zip(*[cells for _, cells in columns], strict=True):
+            table.add_row(*cells)
+        return table
