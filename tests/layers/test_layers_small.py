@@ -142,9 +142,17 @@ def test_the_allowance_shrinks_with_rows_and_grows_with_seconds():
 
     assert flops(1_000_000, 60) < flops(100_000, 60) < flops(20_000, 600)
     assert flops(20_000, 10) == pytest.approx(flops(20_000, 5) * 2)
-    assert flops(20_000, 1e9) == flops(20, 1e9) == 4e6  # what predicting allows
+    assert flops(20_000, 1e9) == flops(20, 1e9) == 3e6  # what predicting allows
     # 300,000 examples at three forward passes each, at 75 GFLOP/s, in 10 seconds
     assert flops(20_000, 10) == pytest.approx(10 * 0.75e11 / (3 * 300_000))
+
+
+def test_several_networks_share_the_seconds():
+    size = Size(rows=500, outputs=1, task="regression", seconds=1e9)
+    assert allowance(size, 5).flops == allowance(size).flops / 5  # each predicts, one after the other
+    hurried = Size(rows=500, outputs=1, task="regression", seconds=0.1)
+    assert allowance(hurried, 5).flops == pytest.approx(allowance(hurried).flops / 6)  # and a first fit went before
+    assert "5 networks" in allowance(size, 5).because and "each of 6 fits" in allowance(hurried, 5).because
 
 
 def test_the_first_candidate_that_fits_is_taken_or_the_last():

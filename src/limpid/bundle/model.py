@@ -30,7 +30,7 @@ from limpid.planning.encoders import Encoders
 from limpid.planning.plan import Component
 from limpid.tasks import CATALOGUE as TASKS
 
-_BATCH = 4096
+_BATCH, _DEVICE_BATCH = 1024, 8192  # on a processor what stays in its caches, elsewhere what keeps it busy
 _MISFITS = (
     LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, RuntimeError, MemoryError,
 )  # fmt: skip
@@ -86,12 +86,12 @@ class Model:
 
     # -- prediction ---------------------------------------------------------------------------------------------
 
-    def raw(self, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH) -> np.ndarray:
+    def raw(self, arrays: Mapping[str, np.ndarray], *, batch: int | None = None) -> np.ndarray:
         """(N,K) or (N,M,K) raw outputs of encoded rows, float32; M are the members of all networks.
 
         Args:
             arrays: "INPUT.PART" -> array of N rows, resident or memory-mapped.
-            batch: rows at a time.
+            batch: rows at a time; by default what suits the device.
         """
         if not self.more:
             return forward(self.network, arrays, batch=batch)
@@ -212,19 +212,19 @@ class Model:
 
 
 def forward(
-    network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int = _BATCH, precision: str = "fp32"
+    network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int | None = None, precision: str = "fp32"
 ) -> np.ndarray:
     """Raw outputs of a network in eval mode for encoded rows, float32, batch by batch, where its weights are.
 
     Args:
         network: the assembled network.
         arrays: encoded rows.
-        batch: rows at once, at most.
+        batch: rows at once, at most; by default what suits the device.
         precision: fp32, or bf16 products.
     """
     rows = len(next(iter(arrays.values())))
-    batch = rows_at_once(network, batch)
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    batch = rows_at_once(network, batch or (_BATCH if device.type == "cpu" else _DEVICE_BATCH))
     pieces: list[np.ndarray] = []
     with (
         torch.inference_mode(),

@@ -22,7 +22,7 @@ _LEAST_PASSES, _MOST_PASSES = 8, 60
 _UNHURRIED_SECONDS = 600.0
 _STEP_EFFICIENCY = 0.75
 _BACKWARD = 3.0
-_PREDICT_SECONDS, _PREDICT_ROWS = 4.0, 100_000
+_PREDICT_SECONDS, _PREDICT_ROWS = 3.0, 100_000  # the rows must be encoded too, and products in fp32 are slower
 
 _FEW_ROWS = 600
 """Below so many training rows, a line may be as good as a network."""
@@ -45,11 +45,15 @@ class Allowance:
     because: str
 
 
-def allowance(size: Size) -> Allowance:
+def allowance(size: Size, networks: int = 1) -> Allowance:
     """The operations that one example may cost, from rows, seconds and speed.
 
     Training: seconds * 0.75 * speed / (3 * rows * passes), where passes lets 300,000 examples be seen, within 8 to 60
-    passes; without a budget, 600 seconds are assumed. Predicting: 100,000 rows in 4 seconds. The smaller one counts.
+    passes; without a budget, 600 seconds are assumed. Predicting: 100,000 rows in 3 seconds. The smaller one counts.
+
+    Args:
+        size: of the problem.
+        networks: how many the model will hold; where they are several, they are fitted after a first one.
 
     Example:
         >>> round(allowance(Size(rows=20_000, outputs=1, task="regression", seconds=40)).flops / 1e6, 1)
@@ -57,13 +61,15 @@ def allowance(size: Size) -> Allowance:
     """
     passes = min(max(SEEN_EXAMPLES / max(size.rows, 1), _LEAST_PASSES), _MOST_PASSES)
     seconds = _UNHURRIED_SECONDS if size.seconds is None else size.seconds
-    train = seconds * _STEP_EFFICIENCY * size.flops_per_second / (_BACKWARD * max(size.rows, 1) * passes)
-    predict = _PREDICT_SECONDS * size.flops_per_second / _PREDICT_ROWS
+    fits, several = (1, "") if networks == 1 else (1 + networks, f" by {networks} networks")
+    train = seconds * _STEP_EFFICIENCY * size.flops_per_second / (_BACKWARD * max(size.rows, 1) * passes * fits)
+    predict = _PREDICT_SECONDS * size.flops_per_second / (_PREDICT_ROWS * networks)
     speed = f"{size.flops_per_second / 1e9:.0f} GFLOP/s"
     if predict <= train:
-        return Allowance(predict, f"100,000 rows are to be predicted in {_PREDICT_SECONDS:.0f} s at {speed}")
+        return Allowance(predict, f"100,000 rows are to be predicted{several} in {_PREDICT_SECONDS:.0f} s at {speed}")
     time = f"{seconds:.0f} s" + ("" if size.seconds is not None else ", assumed without a budget,")
-    return Allowance(train, f"about {passes:.0f} passes over {size.rows:,} rows are to fit into {time} at {speed}")
+    passed = f"about {passes:.0f} passes over {size.rows:,} rows" + (f" in each of {fits} fits" if fits > 1 else "")
+    return Allowance(train, f"{passed} are to fit into {time} at {speed}")
 
 
 def largest(candidates: Sequence[C], cost: Callable[[C], float], limit: Allowance) -> tuple[C, str]:
@@ -128,6 +134,15 @@ def plan_fields(
     few = size.rows < _FEW_ROWS and size.task in ("regression", "classification")
     settle("line", few, f"where rows are few, a line may be as good: from {_FEW_ROWS:,} on not, {size.rows:,} here")
     return chosen, because
+
+
+def networks_of(spec: FieldsSpec) -> int:
+    """How many networks a model of a net for tables will hold.
+
+    Args:
+        spec: as `plan_fields` settles it.
+    """
+    return _FOLDS if spec.line is True else 1
 
 
 def beside_line(spec: FieldsSpec, values: dict[str, Any], reasons: Reasons) -> tuple[dict[str, Any], Reasons]:

@@ -21,7 +21,7 @@ from limpid.core.forms import Fields, FieldsShape
 from limpid.core.spec import AUTO, Auto
 from limpid.layers.attention import Block
 from limpid.layers.fields import FieldsSpec, TokenFields, require_features
-from limpid.layers.sizing import allowance, beside_line, largest, plan_fields
+from limpid.layers.sizing import allowance, beside_line, largest, networks_of, plan_fields
 
 _SIZES = ((3, 192), (3, 128), (2, 128), (2, 96), (2, 64), (1, 64), (1, 32))
 _HEADS = (8, 4, 2, 1)
@@ -122,7 +122,7 @@ class FTTransformer(nn.Module):
             (b if spec.blocks == AUTO else spec.blocks, fitted(w) if spec.width == AUTO else spec.width)
             for b, w in _SIZES
         ]
-        (blocks, width), reason = largest(list(dict.fromkeys(candidates)), cost, allowance(size))
+        (blocks, width), reason = largest(list(dict.fromkeys(candidates)), cost, allowance(size, networks_of(spec)))
         if spec.blocks == AUTO:
             settled["blocks"], because["blocks"] = blocks, f"published: 3; {reason}"
         if spec.width == AUTO:

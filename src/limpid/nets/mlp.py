@@ -24,7 +24,7 @@ from limpid.layers.dropout import Dropout
 from limpid.layers.fields import FieldsSpec, FlatFields, flat_chunks, require_features
 from limpid.layers.initialise import Initialisation, initialise
 from limpid.layers.norms import Norm, norm
-from limpid.layers.sizing import allowance, beside_line, largest, plan_fields
+from limpid.layers.sizing import allowance, beside_line, largest, networks_of, plan_fields
 
 Width = Annotated[int, Field(ge=1, le=8192)]
 
@@ -104,7 +104,7 @@ class MLP(nn.Module):
         elif spec.width == AUTO:
             inputs = sum(flat_chunks(spec, shape))
             settled["width"], because["width"] = largest(
-                _WIDTHS, lambda width: 2.0 * width * (inputs + (depth - 1) * width), allowance(size)
+                _WIDTHS, lambda width: 2.0 * width * (inputs + (depth - 1) * width), allowance(size, networks_of(spec))
             )
         if spec.dropout == AUTO:
             settled["dropout"], because["dropout"] = 0.15, "as published for RealMLP"

@@ -22,7 +22,7 @@ from limpid.layers.dropout import Dropout
 from limpid.layers.ensemble import EnsembleLinear
 from limpid.layers.fields import FieldsSpec, FlatFields, flat_chunks, require_features
 from limpid.layers.recipes import by_steps, tier
-from limpid.layers.sizing import allowance, beside_line, largest, plan_fields
+from limpid.layers.sizing import allowance, beside_line, largest, networks_of, plan_fields
 
 _FEW_ROWS = 8_192
 _NARROW = 128
@@ -120,7 +120,7 @@ class TabM(nn.Module):
             for m, w in _SIZES
             if size.rows >= _FEW_ROWS // 2 or w <= _NARROW
         ]
-        (members, width), reason = largest(list(dict.fromkeys(candidates)), cost, allowance(size))
+        (members, width), reason = largest(list(dict.fromkeys(candidates)), cost, allowance(size, networks_of(spec)))
         if spec.members == AUTO:
             settled["members"], because["members"] = members, f"published: 32; {reason}"
         if spec.width == AUTO:
