@@ -127,6 +127,15 @@ def test_of_more_rows_nothing_is_left_out_unasked(tmp_path):
     assert few["net"]["line"] is True
 
 
+def test_of_shares_that_rows_cannot_tell_apart_the_simplest_counts():
+    losses = np.array([3.0, 1.2, 1.0, 1.1])
+    assert again.simplest(losses, lambda place, best: 0.0) == (2, 2)
+    assert again.simplest(losses, lambda place, best: 0.41) == (1, 2), "0.2 worse, and half of 0.41 is more"
+    assert again.simplest(losses, lambda place, best: 5.0) == (0, 2)
+    assert again.simplest(np.ones(4), lambda place, best: 0.0) == (0, 3), "none is worse than another"
+    assert again.simplest(np.array([1.0, np.inf]), lambda place, best: 0.1) == (0, 0)
+
+
 def test_copies_of_a_row_are_left_out_together():
     x = np.repeat(np.arange(40.0), 3).reshape(-1, 1).astype(np.float32)
     order = np.random.default_rng(0).permutation(120)

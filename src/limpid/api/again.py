@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from limpid.api.finish import all_metrics
 from limpid.api.prepare import Prepared, reserve, stage
 from limpid.bundle.model import forward
+from limpid.core.contracts import Prediction
 from limpid.core.events import Listener, Noted, StageStarted
 from limpid.core.forms import FieldsShape
 from limpid.core.run import RunFolder
 from limpid.core.seeds import derive, generator
 from limpid.data.encoded import Encoded, joined
+from limpid.evaluation.intervals import paired
 from limpid.layers.line import LineHead, blended
 from limpid.planning.assemble import Assembled
 from limpid.planning.begin import put_weights
@@ -34,6 +37,8 @@ _SAMPLE_BYTES = 1 << 30
 _PREPARE_BYTES = 64 << 20
 _FEWEST = 8
 _SHARES = tuple(n / 20 for n in range(21))
+_DOUBT = 0.5  # standard errors; none, a quarter and a whole one were worse on few rows of eight tables
+_SPAN = 3.92  # standard errors in a 95 % interval
 
 
 def again(
@@ -196,7 +201,9 @@ def places(rows: Encoded, seed: int, parts: int) -> Places:
 def weigh(prepared: Prepared, members: list[Assembled], answers: list[tuple[Encoded, Outputs]]) -> tuple[float, str]:
     """The share of the network beside a line, by answers for rows that were left out of both.
 
-    Of the shares from 0 to 1, in twentieths, the one counts whose mean of both is best by the metric of the training.
+    Shares from 0 to 1 are tried, in twentieths. The smallest one counts that is worse than the best by half a standard
+    error of the difference at most (paired, by bootstrap): some hundred rows cannot tell the shares near the best one
+    apart, and of what they cannot tell apart the simpler is the better guess (Breiman et al. 1984, with a whole one).
 
     Args:
         members: networks; where no line stands beside them, their share is 1.
@@ -211,23 +218,53 @@ def weigh(prepared: Prepared, members: list[Assembled], answers: list[tuple[Enco
     weights = [part.weight for part in parts if part.weight is not None]
     weight = np.concatenate(weights) if weights else None
 
-    def score(outputs: list[Outputs]) -> float:
-        return metric.compute(target, task.predict(np.concatenate(outputs)), weight)
+    def found(outputs: list[Outputs]) -> tuple[Prediction, float]:
+        prediction = task.predict(np.concatenate(outputs))
+        return prediction, float(metric.compute(target, prediction, weight))
 
     told = f"{metric.name} of {len(target):,} rows that were left out: "
     learnt = [outputs for _, outputs in answers]
     if not isinstance(members[0].head, LineHead):
-        return 1.0, f"{told}{score(learnt):.4g}"
+        return 1.0, f"{told}{found(learnt)[1]:.4g}"
     lines = [_straight(model, part) for model, part in zip(members, parts, strict=True)]
-    scores = [
-        score([blended(torch.from_numpy(a), b, share).numpy() for a, b in zip(learnt, lines, strict=True)])
+    tried = [
+        found([blended(torch.from_numpy(a), b, share).numpy() for a, b in zip(learnt, lines, strict=True)])
         for share in _SHARES
     ]
-    better = np.argmax if metric.greater_is_better else np.argmin
-    best = len(_SHARES) - 1 - int(better(scores[::-1]))  # of equal ones, the one with most of the network
-    share = _SHARES[best]
+    scores = np.array([score for _, score in tried])
+    losses = -scores if metric.greater_is_better else scores
+    seed = derive(prepared.draft.seed, "share")
+
+    def error(place: int, best: int) -> float:
+        gap = paired(metric, target, tried[place][0], tried[best][0], weight, seed)
+        return 0.0 if gap is None else (gap[1] - gap[0]) / _SPAN
+
+    chosen, best = simplest(losses, error)
+    share = _SHARES[chosen]
     told += f"the network {scores[-1]:.4g}, a line {scores[0]:.4g}, "
-    return share, f"{told}{share:.0%} network and {1 - share:.0%} line {scores[best]:.4g}"
+    told += f"{share:.0%} network and {1 - share:.0%} line {scores[chosen]:.4g}"
+    if chosen != best:
+        told += f"; with {_SHARES[best]:.0%} network it is {scores[best]:.4g}, too close to tell apart"
+    return share, told
+
+
+def simplest(losses: NDArray[np.float64], error: Callable[[int, int], float]) -> tuple[int, int]:
+    """The first of some models, the simpler ones first, that may be as good as the best.
+
+    Args:
+        losses: (C,) of each.
+        error: the standard error of the difference of two of them.
+
+    Returns:
+        its place, and the place of the best; of equal ones, that is the last.
+
+    Example:
+        >>> simplest(np.array([3.0, 1.2, 1.0, 1.1]), lambda place, best: 0.5)
+        (1, 2)
+    """
+    best = len(losses) - 1 - int(np.argmin(losses[::-1]))
+    doubtful = (p for p in range(best) if losses[p] - losses[best] <= _DOUBT * error(p, best))
+    return next(doubtful, best), best
 
 
 def _straight(model: Assembled, part: Encoded) -> torch.Tensor:
