@@ -24,6 +24,7 @@ from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnSpec
 from limpid.core.spec import Spec, parse
 from limpid.data.sources.layout import SeriesLayout
+from limpid.layers.heap import kept_memory
 from limpid.modalities import CATALOGUE as MODALITIES
 from limpid.planning.assemble import Assembled, build, rows_at_once
 from limpid.planning.encoders import Encoders
@@ -230,6 +231,7 @@ def forward(
         torch.inference_mode(),
         torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"),
         _exact(device),
+        kept_memory() if rows > batch else nullcontext(),
     ):
         for start in range(0, max(rows, 1), batch):
             # Copied, since torch refuses views of read-only memory-mapped arrays.

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from limpid.core.seeds import derive
+from limpid.layers.heap import kept_memory
 
 _PAUSE_HARD = 2
 _DENORMAL = 1e-40
@@ -29,7 +30,7 @@ def arithmetic(threads: int, device: str) -> Iterator[None]:
 
     Threads: sums are divided among them, so their number is part of the result. Denormal numbers: flushed to zero,
     because processors are up to a hundred times slower on them and averages of vanished gradients are full of them.
-    Random state: the caller's generators are left as they were found.
+    Random state: the caller's generators are left as they were found. Memory: what is freed is kept (`layers/heap.py`).
 
     Args:
         threads: processor threads.
@@ -40,7 +41,7 @@ def arithmetic(threads: int, device: str) -> Iterator[None]:
     cuda = device.startswith("cuda")
     strict = torch.are_deterministic_algorithms_enabled()
     warn = torch.is_deterministic_algorithms_warn_only_enabled()
-    with torch.random.fork_rng(devices=[torch.device(device)] if cuda else [], device_type="cuda"):
+    with kept_memory(), torch.random.fork_rng(devices=[torch.device(device)] if cuda else [], device_type="cuda"):
         torch.set_num_threads(threads)
         _flush_denormals(True)
         if cuda:
