@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from limpid.data.augment import mirror_asymmetry
+from limpid.data.augment import ALIKE, mirror_asymmetry
 
 
 def noise(rows=400, seed=0):
@@ -36,6 +36,23 @@ def test_differences_that_only_classes_have_are_seen(kind):
     }
     assert mirror_asymmetry(x) < 0.01
     assert mirror_asymmetry(x, targets[kind]) > 0.1
+
+
+def stripes(rows, falling, seed=0):
+    """Pictures (N,1,24,24) whose stripes rise or fall, at any phase, so that their mean is flat."""
+    g = np.random.default_rng(seed)
+    y, x = np.mgrid[0:24, 0:24]
+    wave = np.where(falling, 1, -1)[:, None, None] * x + y
+    lit = 100 + 60 * np.sin(wave / g.uniform(1.5, 4, (rows, 1, 1)) + g.uniform(0, 6, (rows, 1, 1)))
+    return (lit + g.normal(0, 10, lit.shape))[:, None]
+
+
+def test_stripes_that_are_each_others_mirror_images_are_told_apart():
+    falling = np.arange(200) % 2
+    x = stripes(200, falling)
+    assert mirror_asymmetry(x) < ALIKE, "of all pictures nothing is common"
+    assert mirror_asymmetry(x, falling) > 10 * ALIKE
+    assert mirror_asymmetry(x, np.arange(200) // 2 % 2) < ALIKE, "of classes with both directions neither"
 
 
 def test_digits_have_a_direction():

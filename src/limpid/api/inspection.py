@@ -176,12 +176,15 @@ def plan(
     )
     tell = listen or silent
     prepared = prepare(request, tell)
-    encoded = encode(prepared, tell, None, most=_PLAN_ROWS)
-    model, _ = prepared.build()
-    if model.frozen:
-        looked = {"train": encoded["train"].take(slice(0, _FEATURE_ROWS))}
-        encoded = with_features(prepared, model, looked, tell, keep=False)
-    made, _ = finish_plan(prepared, encoded["train"], tell, model)
+    try:
+        encoded = encode(prepared, tell, None, most=_PLAN_ROWS)
+        model, _ = prepared.build()
+        if model.frozen:
+            looked = {"train": encoded["train"].take(slice(0, _FEATURE_ROWS))}
+            encoded = with_features(prepared, model, looked, tell, keep=False)
+        made, _ = finish_plan(prepared, encoded["train"], tell, model)
+    finally:
+        prepared.left_out.release()
     if out is not None:
         from limpid.planning.plan import write_plan
 

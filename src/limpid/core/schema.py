@@ -98,6 +98,7 @@ class ColumnFacts:
         examples: up to five values as text.
         notes: what a person should know of the counting, as sentences (day and month could be exchanged).
         cells: of a binary column up to 256 whole cells, evenly spread: the pictures or recordings themselves.
+        classes: of each of `cells` the class of its row, where the target has one class a row; otherwise empty.
         series: what was counted in lists of numbers, None for other cells.
     """
 
@@ -129,6 +130,7 @@ class ColumnFacts:
     examples: tuple[str, ...] = field(default=())
     notes: tuple[str, ...] = ()
     cells: tuple[bytes, ...] = field(default=(), repr=False)
+    classes: tuple[str | None, ...] = field(default=(), repr=False)
     series: SeriesFacts | None = None
 
     @property

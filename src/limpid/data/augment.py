@@ -11,6 +11,8 @@ from limpid.core.contracts import Reasons
 from limpid.core.spec import AUTO, Auto, Spec
 
 ALIKE = 0.02
+_SLOPES_SIDE = 9
+_SLOPES_SHARE = 0.5  # by chance they vary twice as much: in 256 pictures of CIFAR-10 up to .037, pixels up to .019
 """The asymmetry up to which mirror images stand for the pictures themselves; chance gives less from 200 pictures on."""
 
 _GROUPS = 32
@@ -78,12 +80,12 @@ def plan_augment(
             because["flip"] = (
                 "nobody looked whether mirror images are alike"
                 if asymmetry is None
-                else f"{asymmetry:.0%} of what tells a picture from its mirror image is common to all pictures"
+                else f"{asymmetry:.0%} of what tells a picture from its mirror image is common to those of a class"
             )
         else:
             settled["flip"] = "horizontal"
             because["flip"] = (
-                f"pictures and their mirror images are alike: {asymmetry:.1%} of the difference is common to all"
+                f"pictures and their mirror images are alike: {asymmetry:.1%} of the difference is common to a class"
             )
     if spec.translate == AUTO:
         settled["translate"] = _SHIFT
@@ -102,7 +104,9 @@ def mirror_asymmetry(pixels: np.ndarray, target: np.ndarray | None = None) -> fl
     """What share of the left-right differences of pictures is the same in all pictures of a class.
 
     A picture minus its mirror image is its antisymmetric part. Where mirror images are as likely as the pictures
-    themselves, these parts cancel within a class; digits, letters and spectrograms keep a common part.
+    themselves, these parts cancel within a class; digits, letters and spectrograms keep a common part. The same is
+    asked of the product of the slopes across and down, which tells stripes of 45 degrees from stripes of 135 wherever
+    they lie. The larger share counts.
 
     Args:
         pixels: (N,C,H,W).
@@ -116,10 +120,26 @@ def mirror_asymmetry(pixels: np.ndarray, target: np.ndarray | None = None) -> fl
         1.0
     """
     x = np.asarray(pixels, dtype=np.float32)
-    odd = (x - x[..., ::-1]).reshape(len(x), -1)
+    shares = [_common_share(x - x[..., ::-1], target)]
+    if min(x.shape[2:]) >= _SLOPES_SIDE:
+        across, down = x[..., 1:-1, 2:] - x[..., 1:-1, :-2], x[..., 2:, 1:-1] - x[..., :-2, 1:-1]
+        slopes = across * down
+        shares.append(_SLOPES_SHARE * _common_share(_pooled(slopes + slopes[..., ::-1]), target))
+    return max(shares)
+
+
+def _pooled(maps: np.ndarray) -> np.ndarray:
+    """(N,C,3,3) means of (N,C,H,W) in nine fields, since what is common to pictures rarely lies in one place."""
+    rows, columns = (np.array_split(np.arange(side), 3) for side in maps.shape[2:])
+    return np.stack([[maps[..., r, :][..., c].mean(axis=(2, 3)) for c in columns] for r in rows]).transpose(2, 3, 0, 1)
+
+
+def _common_share(odd: np.ndarray, target: np.ndarray | None) -> float:
+    """Of the energy of (N,...) parts the share that is the same within a class."""
+    odd = odd.reshape(len(odd), -1)
     energy = np.einsum("nd,nd->n", odd, odd, dtype=np.float64)
     common = total = 0.0
-    for rows in _groups(target, len(x)):
+    for rows in _groups(target, len(odd)):
         n = int(rows.sum())
         if n < 2:
             continue

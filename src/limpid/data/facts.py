@@ -73,12 +73,13 @@ class _Counted:
         return _Counted(self.name, self.rows, self.values.gather(index), self.counts[index])
 
 
-def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFacts:
+def column_facts(column: pl.Series, total_rows: int | None = None, classes: pl.Series | None = None) -> ColumnFacts:
     """Count what is needed to say what a column is.
 
     Args:
         column: its cells, or a sample of them in file order; text may still be untouched text.
         total_rows: rows of the whole table where `column` is a sample.
+        classes: of each cell the class of its row, for columns of whole files.
 
     Example:
         >>> facts = column_facts(pl.Series("age", ["39", "50", "?", "38"]))
@@ -92,9 +93,17 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
         notes.append(f"counted in {len(column):,} of {total_rows:,} rows")
     if stored == "binary":
         absent = column.null_count()
-        cells = _whole_cells(column) if column.dtype == pl.Binary else ()
+        chosen = _whole_cells(column) if column.dtype == pl.Binary else np.array([], dtype=np.int64)
         return ColumnFacts(
-            column.name, len(column), absent, {}, len(column) - absent, stored, notes=tuple(notes), cells=cells
+            column.name,
+            len(column),
+            absent,
+            {},
+            len(column) - absent,
+            stored,
+            notes=tuple(notes),
+            cells=tuple(column.gather(chosen).to_list()),
+            classes=() if classes is None else tuple(classes.gather(chosen).cast(pl.String).to_list()),
         )
     if column.dtype == pl.String:
         column = column.str.strip_chars(BLANKS)
@@ -133,11 +142,12 @@ def column_facts(column: pl.Series, total_rows: int | None = None) -> ColumnFact
     )
 
 
-def _whole_cells(column: pl.Series) -> tuple[bytes, ...]:
-    there = column.drop_nulls()
+def _whole_cells(column: pl.Series) -> np.ndarray:
+    """Places of some cells that are there, evenly spread."""
+    there = np.flatnonzero(column.is_not_null().to_numpy())
     if len(there) > _CELLS:
-        there = there.gather(np.linspace(0, len(there) - 1, _CELLS).astype(np.int64))
-    return tuple(there.to_list())
+        there = there[np.linspace(0, len(there) - 1, _CELLS).astype(np.int64)]
+    return there
 
 
 def _dtype(dtype: pl.DataType) -> str:

@@ -36,10 +36,8 @@ _CROPPED = 0.25  # share of a picture that may be cut off
 _LOOKED_AT = 96  # pixels of a side, for colours
 _DEEP_CELLS = 100  # pictures that show what becomes black and white
 _MOST_SIDE = 1024
-_MIRRORED, _MIRRORED_CELLS = (
-    16,
-    30,
-)  # pixels of a side, and pictures at least, that tell whether mirror images are alike
+# Pixels of a side, and pictures at least, that tell whether mirror images are alike.
+_MIRRORED, _MIRRORED_CELLS = 32, 30
 _SHOWN, _SHOWN_SIDE = 48, 64
 _LARGEST = 1e300
 
@@ -236,7 +234,7 @@ def _look(name: str, cells: Sequence[bytes]) -> list[_Look]:
 
 
 def _asymmetry(facts: ColumnFacts) -> float | None:
-    """What the pictures looked at have in common that their mirror images have not; None for too few."""
+    """What the pictures of a class have in common that their mirror images have not; None for too few pictures."""
     small = Frame(_MIRRORED, _MIRRORED, 1)
     found: dict[int, np.ndarray] = {}
 
@@ -245,7 +243,10 @@ def _asymmetry(facts: ColumnFacts) -> float | None:
         return []
 
     read_cells(pl.Series(facts.name, facts.cells, dtype=pl.Binary), read, facts.name, Repairs())
-    return mirror_asymmetry(np.stack(list(found.values()))) if len(found) >= _MIRRORED_CELLS else None
+    if len(found) < _MIRRORED_CELLS:
+        return None
+    names = [str(facts.classes[place]) for place in found] if facts.classes else [""] * len(found)
+    return mirror_asymmetry(np.stack(list(found.values())), np.unique(names, return_inverse=True)[1])
 
 
 def _plan_size(spec: ImageSpec, headers: Sequence[Header], size: Size) -> tuple[tuple[int, int], str]:

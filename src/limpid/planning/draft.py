@@ -31,6 +31,7 @@ from limpid.planning.parts import (
     Part,
     cells,
     check_weights,
+    classes_beside,
     divide,
     look,
     row_bytes,
@@ -169,8 +170,13 @@ def decide_data(
 
     sample = _sample(parts["train"], specs, because)
     files = cells(parts["train"].table, parts["train"].rows, FIT_CELLS)
+    one_class = task_name == "classification" and len(targets) == 1
     facts = {
-        name: column_facts(files.get(name, sample[name]), total_rows=len(parts["train"].rows))
+        name: column_facts(
+            files.get(name, sample[name]),
+            total_rows=len(parts["train"].rows),
+            classes=classes_beside(parts["train"], files[name]) if name in files and one_class else None,
+        )
         for name in sample.columns
     }
     specs = starts.keep(_drop_constant(specs, facts, data, because), because)

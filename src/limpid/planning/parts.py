@@ -105,6 +105,13 @@ def cells(table: Table, rows: np.ndarray | None = None, most: int = CELLS) -> di
     return found
 
 
+def classes_beside(train: Part, cells: pl.Series) -> pl.Series:
+    """The first target of the rows that `cells` took the cells of."""
+    target = train.target.to_series(0)
+    chosen = spread(len(target), len(cells))
+    return target if chosen is None else target.gather(chosen)
+
+
 def spread(rows: int, most: int) -> np.ndarray | None:
     """Sorted row numbers spread evenly, or None for all of them."""
     if rows <= most:
