@@ -55,6 +55,14 @@ def test_stripes_that_are_each_others_mirror_images_are_told_apart():
     assert mirror_asymmetry(x, np.arange(200) // 2 % 2) < ALIKE, "of classes with both directions neither"
 
 
+def test_many_small_classes_are_no_sign_of_a_direction():
+    falling = np.arange(256) % 2
+    x = stripes(256, falling)
+    small = np.arange(256) // 2 % 100
+    assert mirror_asymmetry(x, small) < ALIKE, "two or three pictures of each class"
+    assert mirror_asymmetry(x, np.where(np.arange(256) < 200, falling, small)) > 10 * ALIKE, "two large ones among them"
+
+
 def test_digits_have_a_direction():
     from sklearn.datasets import load_digits
 
