@@ -37,7 +37,7 @@ _SAMPLE_BYTES = 1 << 30
 _PREPARE_BYTES = 64 << 20
 _FEWEST = 8
 _SHARES = tuple(n / 20 for n in range(21))
-_DOUBT = 0.5  # standard errors; none, a quarter and a whole one were worse on few rows of eight tables
+_DOUBT = 0.5  # standard errors; none, a quarter and a whole one were worse on few rows of seven tables
 _SPAN = 3.92  # standard errors in a 95 % interval
 
 

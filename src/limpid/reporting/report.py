@@ -87,7 +87,7 @@ def report_html(folder: RunFolder) -> str:
         "network": Markup(network_svg(network)),  # our own drawing, every text escaped
         "parameters": real(network.get("parameters")),
         "kept": {
-            "networks": int(real(network.get("networks")) or 1),
+            "networks": _networks(network),
             "share": real(network.get("share", 1)),
             "again": bool(network.get("again")),
         },
@@ -165,10 +165,15 @@ def _tiles(
     if net:
         count = real(network.get("parameters"))
         size = plural(int(count), "parameter") if count else ""
-        copies = int(real(network.get("networks")) or 1)
+        copies = _networks(network)
         detail = f"{copies} networks of {size}" if size and copies > 1 else size
         tiles.append({"label": "network", "value": net, "detail": detail})
     return tiles
+
+
+def _networks(network: Mapping[str, Any]) -> int:
+    """How many networks like the one drawn the model holds."""
+    return int(real(network.get("networks")) or 1)
 
 
 def _result_figures(

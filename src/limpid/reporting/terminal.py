@@ -327,16 +327,15 @@ class Leaderboard:
             yield Text("no runs")
             return
         columns = self._columns()
-        wide = options.update(max_width=_WIDE)  # what a table would like is otherwise never more than there is
+        end = len(columns)
         # What goes first where the terminal is narrow: other metrics, then the epochs, the time, the net, the interval.
-        dispensable = [*range(len(columns) - 3, 4, -1), -1, -2, 2, 4]
-        kept = set(range(len(columns)))
-        for place in dispensable:
-            table = self._drawn([c for n, c in enumerate(columns) if n in kept])
+        order = [*range(end - 3, 4, -1), end - 1, end - 2, 2, 4]
+        wide = options.update(max_width=_WIDE)  # what a table would like is otherwise never more than there is
+        for gone in range(len(order) + 1):
+            table = self._drawn([column for place, column in enumerate(columns) if place not in order[:gone]])
             if Measurement.get(console, wide, table).maximum <= options.max_width:
                 break
-            kept.discard(place % len(columns))
-        yield self._drawn([c for n, c in enumerate(columns) if n in kept])
+        yield table
 
     def _columns(self) -> list[tuple[str, list[Text]]]:
         metric = str(self.rows[0].get("metric", ""))
