@@ -11,14 +11,13 @@ import numpy as np
 
 from limpid.api.forecasts import cutting_of, evaluate_forecast
 from limpid.api.model import Model, load
+from limpid.api.rows import targets_of
 from limpid.bundle.model import Model as Bundle
 from limpid.core.contracts import Metric, Task
 from limpid.core.errors import DataError
-from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, open_table, with_files
-from limpid.planning.parts import target_values
 
 _ROWS = 65_536
 
@@ -69,36 +68,8 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
         return Evaluation(figures(bundle.task, raw, truth, None), len(truth), repairs)
     table = arrange(table, bundle.series)
     repairs.merge(table.repairs)
-    for name in bundle.target:
-        if name not in table.columns:
-            raise DataError(
-                f"{table.name} has no column {name!r}, the target",
-                where=f"columns of {table.name}",
-                expected="the target column beside the inputs",
-                fix=did_you_mean(name, table.columns) + "; limpid predict needs no target",
-            )
     bundle.encoders.check_columns(table.columns, table.name)
-    frame = table.read(list(bundle.target))
-    has = np.ones(frame.height, dtype=bool)
-    cleaned = []
-    for name in bundle.target:
-        values = target_values(frame[name], bundle.targets[name], bundle.task.name, table.name, repairs)
-        has &= values.is_not_null().to_numpy()
-        cleaned.append(values)
-    repairs.add(table.name, "had no target and were left out", int((~has).sum()))
-    rows = np.flatnonzero(has)
-    if len(rows) == 0:
-        raise DataError(
-            "no row has a target",
-            where=f"column {bundle.target[0]} of {table.name}",
-            expected="rows with a target",
-            fix="check that this is the right file",
-        )
-    target = bundle.task.encode(frame.select(cleaned)[rows], repairs, rows=rows, unseen="drop")
-    usable = bundle.task.usable(target)
-    if not usable.any():
-        bundle.task.encode(frame.select(cleaned)[rows], rows=rows)  # names the classes that the model does not know
-    rows, target = rows[usable], target[usable]
+    rows, target = targets_of(bundle, table, repairs)
     pieces: list[np.ndarray] = []
     lost: list[int] = []
     done = 0

@@ -268,6 +268,17 @@ def evaluate_forecast(bundle: Bundle, table: Table, repairs: Repairs) -> tuple[n
     Raises:
         DataError: a column is missing, or no series is long enough for a window.
     """
+    windows, target = judged_windows(bundle, table, repairs)
+    outputs = np.concatenate([raw for _, raw in raw_outputs(bundle, windows, np.arange(len(windows)), repairs)])
+    return outputs, target
+
+
+def judged_windows(bundle: Bundle, table: Table, repairs: Repairs) -> tuple[Windows, np.ndarray]:
+    """The windows at rolling origins over all that a table holds, and their encoded targets.
+
+    Raises:
+        DataError: a column is missing, or no series is long enough for a window.
+    """
     cutting = cutting_of(bundle)
     assert cutting is not None
     book = _book(cutting, table, repairs, ())
@@ -285,5 +296,4 @@ def evaluate_forecast(bundle: Bundle, table: Table, repairs: Repairs) -> tuple[n
     windows = Windows(book, cutting, found.series[kept], found.cutoff[kept])
     rows = np.arange(len(windows))
     target = bundle.task.encode(window_targets(windows, rows, past_scales(book, cutting.period, None)))
-    outputs = np.concatenate([raw for _, raw in raw_outputs(bundle, windows, rows, repairs)])
-    return outputs, target
+    return windows, target
