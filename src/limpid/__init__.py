@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         plan,
         predict,
         report,
+        trace,
         train,
     )
 
@@ -41,6 +42,7 @@ __all__ = [
     "plan",
     "predict",
     "report",
+    "trace",
     "train",
 ]
 

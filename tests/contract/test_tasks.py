@@ -307,3 +307,17 @@ def test_calibration_is_repeatable(name):
         assert reasons and all(isinstance(r, str) and r for r in reasons.values())
         states.append(json.dumps(task.state()))
     assert states[0] == states[1]
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_loss_written_out_is_the_loss(case: Case) -> None:
+    task, frame, _ = fitted(case)
+    encoded = task.encode(frame)
+    outputs = torch.from_numpy(learnt_outputs(task, encoded, None))[:20]
+    target = task.prepare_target(torch.from_numpy(encoded[:20]))
+    expected = task.loss(outputs, target)
+    for n in range(20):
+        written = task.written_loss(outputs[n], target[n])
+        assert written.value == pytest.approx(float(expected[n]), rel=1e-5, abs=1e-6)
+        assert written.formula
+        assert written.steps

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from limpid.api.model import Model, load
     from limpid.api.prediction import Predictions, predict
     from limpid.api.runs import Comparison, Run, compare, report
+    from limpid.api.trace import Trace, trace
     from limpid.core.contracts import Metric, Prediction
     from limpid.core.errors import LimpidError
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Prediction": "core.contracts",
     "Predictions": "api.prediction",
     "Run": "api.runs",
+    "Trace": "api.trace",
     "compare": "api.runs",
     "doctor": "api.diagnosis",
     "evaluate": "api.figures",
@@ -36,6 +38,7 @@ _HOMES = {
     "plan": "api.inspection",
     "predict": "api.prediction",
     "report": "api.runs",
+    "trace": "api.trace",
     "train": "api.launch",
 }
 
@@ -51,6 +54,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Run",
+    "Trace",
     "compare",
     "doctor",
     "evaluate",
@@ -59,6 +63,7 @@ __all__ = [
     "plan",
     "predict",
     "report",
+    "trace",
     "train",
 ]
 

@@ -93,11 +93,12 @@ def read_rows(
                 expected=f"one of its {len(table.columns)} columns",
                 fix=did_you_mean(name, table.columns),
             )
-    judged = targets or all(name in table.columns for name in bundle.target)
+    judged = all(name in table.columns for name in bundle.target)
+    target: np.ndarray | None
     if targets:
-        rows, target = targets_of(bundle, table, repairs)
+        rows, every_target = targets_of(bundle, table, repairs)
         index = _chosen(rows, row, most, table.name, "row with a target")
-        rows, target = rows[index], target[index]
+        rows, target = rows[index], every_target[index]
     else:
         every = np.arange(table.rows)
         rows = every[_chosen(every, row, most, table.name, "row")]

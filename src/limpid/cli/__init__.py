@@ -25,11 +25,12 @@ from limpid.cli.inspect import inspect
 from limpid.cli.plan import plan
 from limpid.cli.predict import predict
 from limpid.cli.report import report
+from limpid.cli.trace import trace
 from limpid.cli.train import train
 from limpid.core.errors import LimpidError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-VERBS = {verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, report, compare, doctor)}
+VERBS = {verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, trace, report, compare, doctor)}
 
 app = typer.Typer(
     name="limpid",

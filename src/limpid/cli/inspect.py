@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from limpid.cli import options
 from limpid.cli.output import answer, say
 
@@ -15,10 +10,7 @@ def inspect(
     data: options.Data,
     target: options.InspectTarget = None,
     json: options.Json = False,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page.", show_default=False, rich_help_panel=options.SHOW),
-    ] = None,
+    html: options.Html = None,
 ) -> None:
     """Look at data: columns, missing values, links, leaks."""
     from limpid import api

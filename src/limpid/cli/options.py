@@ -136,4 +136,8 @@ Json = Annotated[
     bool,
     typer.Option("--json", help="One JSON object as the last line of stdout.", rich_help_panel=SHOW),
 ]
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="Write a page.", show_default=False, rich_help_panel=SHOW),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.", rich_help_panel=SHOW)]

@@ -175,6 +175,21 @@ class Metric:
     )
 
 
+@dataclass(frozen=True)
+class WrittenLoss:
+    """The loss of one example with its numbers.
+
+    Args:
+        formula: how it is computed, in words of the field.
+        steps: the same with the numbers put in, one line each.
+        value: computed from the raw outputs in double precision, apart from the code that trains.
+    """
+
+    formula: str
+    steps: tuple[str, ...]
+    value: float
+
+
 class Task(Protocol):
     """What is wanted of the target: how it is encoded, the head, the loss per example, the answer and the metrics.
 
@@ -229,6 +244,9 @@ class Task(Protocol):
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """(B,) loss of raw outputs (B,K or R) against a prepared target; members were folded into B."""
+
+    def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
+        """The loss of one example, raw outputs (K or R) against its prepared target, for a person to follow."""
 
     def predict(self, outputs: np.ndarray) -> Prediction:
         """From raw outputs (N,K) or (N,M,K) to the answer; applies what `calibrate` found."""

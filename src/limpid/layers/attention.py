@@ -48,16 +48,8 @@ class Attention(nn.Module):
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B,S,D)."""
-        q, k, v = (
-            layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for layer, x in ((self.query, queries), (self.key, keys), (self.value, keys))
-        )
-        if self.rotary:
-            q, k = rotate(q, keys.shape[1] - queries.shape[1]), rotate(k)
-        seen = None
-        if mask is not None:
-            # Where nothing may be looked at, the softmax would divide by zero.
-            seen = (mask | ~mask.any(dim=1, keepdim=True)).view(len(mask), 1, 1, -1)
+        q, k, seen = self.turned(queries, keys, mask)
+        v = self._heads(self.value(keys))
         if self.training and self.dropout.share > 0:
             # torch's own product draws its dropout number by number on a CPU.
             scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
@@ -67,6 +59,20 @@ class Attention(nn.Module):
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(-2))
         return output
+
+    def turned(self, queries: Tensor, keys: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Queries (B,H,S,E) and keys (B,H,T,E) as their products are taken, and (B,1,1,T) which keys may be seen."""
+        q, k = self._heads(self.query(queries)), self._heads(self.key(keys))
+        if self.rotary:
+            q, k = rotate(q, keys.shape[1] - queries.shape[1]), rotate(k)
+        seen = None
+        if mask is not None:
+            # Where nothing may be looked at, the softmax would divide by zero.
+            seen = (mask | ~mask.any(dim=1, keepdim=True)).view(len(mask), 1, 1, -1)
+        return q, k, seen
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:-1], self.heads, -1).transpose(1, 2)
 
 
 def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:

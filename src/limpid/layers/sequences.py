@@ -129,13 +129,16 @@ class Pool(nn.Module):
         if self.how == "max":
             top = x.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
             return top.masked_fill(~mask.any(dim=1, keepdim=True), 0)
-        if self.scores is None:
-            weight = mask.to(x.dtype) / mask.sum(dim=1, keepdim=True).clamp_min(1).to(x.dtype)
-        else:
-            scores = self.scores(x).squeeze(-1).float().masked_fill(~mask, torch.finfo(torch.float32).min)
-            weight = torch.softmax(scores, dim=1).masked_fill(~mask, 0).to(x.dtype)
+        weight = self.weights(x, mask)
         pooled: Tensor = torch.bmm(weight.unsqueeze(1), x.masked_fill(~mask.unsqueeze(-1), 0)).squeeze(1)
         return pooled
+
+    def weights(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B,T) how much each position counts in the sum, where there is one; 0 under padding."""
+        if self.scores is None:
+            return mask.to(x.dtype) / mask.sum(dim=1, keepdim=True).clamp_min(1).to(x.dtype)
+        scores = self.scores(x).squeeze(-1).float().masked_fill(~mask, torch.finfo(torch.float32).min)
+        return torch.softmax(scores, dim=1).masked_fill(~mask, 0).to(x.dtype)
 
     def flops(self, length: int) -> float:
         """Of one example of T positions."""

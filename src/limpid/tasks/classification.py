@@ -11,22 +11,21 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from limpid.core.contracts import Metric, Prediction, Reasons
+from limpid.core.contracts import Metric, Prediction, Reasons, WrittenLoss
 from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts
 from limpid.core.spec import AUTO, Auto, Spec
-from limpid.layers import losses
 from limpid.layers import metrics as merit
 from limpid.layers.calibration import best_cut, fit_binary_temperature, fit_temperature, temper, temper_binary
 from limpid.layers.conformal import finite_list
 from limpid.layers.heads import linear_head
 from limpid.tasks.class_balance import class_weights, plan_threshold
 from limpid.tasks.class_figures import class_figures
+from limpid.tasks.class_loss import ClassLoss
 from limpid.tasks.class_targets import Reader, damaged, learn_reader, reader_from_state, too_few, unseen_class
 
 Array = npt.NDArray[Any]
@@ -104,7 +103,7 @@ class Classification:
         self.temperature = np.ones(self.outputs if self.multi_label else 1)
         start = spec.threshold if isinstance(spec.threshold, float) else 0.5
         self.threshold = np.full(self.outputs if self.multi_label else 1, start)
-        self._on_device: dict[torch.device, Tensor] = {}
+        self._loss = ClassLoss(spec, self._weights, multi_label=self.multi_label)
 
     # -- the plan -----------------------------------------------------------------------------------------------
 
@@ -241,25 +240,11 @@ class Classification:
 
     def loss(self, outputs: Tensor, target: Tensor) -> Tensor:
         """(B,) loss of logits (B,K)."""
-        spec, weight = self.spec, self._weight_on(outputs)
-        smoothing = spec.label_smoothing if isinstance(spec.label_smoothing, float) else 0.0
-        if self.multi_label:
-            gamma = spec.focal_gamma if spec.loss == "focal" else 0.0
-            return losses.binary_cross_entropy(
-                outputs, target, smoothing=smoothing, positive_weight=weight, gamma=gamma
-            )
-        if spec.loss == "focal":
-            return losses.focal(outputs, target, gamma=spec.focal_gamma, class_weight=weight)
-        if spec.loss == "bce":
-            return losses.one_hot_cross_entropy(outputs, target, class_weight=weight)
-        return losses.cross_entropy(outputs, target, smoothing=smoothing, class_weight=weight)
+        return self._loss(outputs, target)
 
-    def _weight_on(self, outputs: Tensor) -> Tensor | None:
-        if self._weights is None:
-            return None
-        if outputs.device not in self._on_device:
-            self._on_device[outputs.device] = torch.as_tensor(self._weights, dtype=torch.float32, device=outputs.device)
-        return self._on_device[outputs.device]
+    def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
+        """The loss of one example's logits (K), with its numbers."""
+        return self._loss.written(outputs, target)
 
     # -- the answer ---------------------------------------------------------------------------------------------
 

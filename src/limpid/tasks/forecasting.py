@@ -19,7 +19,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from limpid.core.contracts import Metric, Prediction, Reasons
+from limpid.core.contracts import Metric, Prediction, Reasons, WrittenLoss
 from limpid.core.errors import DataError
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts
@@ -29,6 +29,7 @@ from limpid.data.stored import Stored, decided
 from limpid.data.windows import Cutting
 from limpid.layers import forecast_metrics as merit
 from limpid.layers import metrics as figures_of
+from limpid.layers import written_losses
 from limpid.layers.horizon import HorizonHead
 from limpid.tasks.forecast_bands import Bands
 from limpid.tasks.forecast_figures import figures
@@ -242,6 +243,14 @@ class Forecasting:
         under = torch.where(known, wanted, 0.0).unsqueeze(-1) - outputs.view(-1, self.horizon, len(self.quantiles))
         each = torch.maximum(levels * under, (levels - 1) * under).mean(dim=-1) * known
         return each.sum(dim=1) / known.sum(dim=1).clamp(min=1) / divisor
+
+    def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
+        """The loss of one window's raw outputs (H*Q), with its numbers."""
+        z, y = outputs.double().view(self.horizon, len(self.quantiles)).tolist(), target.double().tolist()
+        found = written_losses.pinball(z, y[: self.horizon], self.quantiles)
+        value = found.value / y[self.horizon]
+        steps = (*found.steps, f"divided by the series' own scale {y[self.horizon]:.6g} = {value:.6g}")
+        return WrittenLoss(found.formula + ", divided by the series' scale", steps, value)
 
     # -- the answer ---------------------------------------------------------------------------------------------
 

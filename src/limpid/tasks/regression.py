@@ -15,13 +15,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from limpid.core.contracts import Metric, Prediction, Reasons
+from limpid.core.contracts import Metric, Prediction, Reasons, WrittenLoss
 from limpid.core.errors import DataError
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts
 from limpid.core.spec import AUTO, Auto, Spec
 from limpid.data.cleaning import parse_numbers
-from limpid.layers import curves, losses
+from limpid.layers import curves, losses, written_losses
 from limpid.layers import metrics as merit
 from limpid.layers.conformal import COVERAGE, Widths, finite_list
 from limpid.layers.heads import linear_head
@@ -209,6 +209,14 @@ class Regression:
         if self.spec.loss == "mae":
             return losses.absolute_error(outputs, target)
         return losses.squared_error(outputs, target)
+
+    def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
+        """The loss of one example's raw outputs (R) or (R*Q), with its numbers."""
+        z, y = outputs.double(), target.double().tolist()
+        if self.quantiles:
+            return written_losses.pinball(z.view(len(y), len(QUANTILES)).tolist(), y, self.quantiles)
+        how = {"huber": written_losses.huber, "mae": written_losses.absolute_error}
+        return how.get(str(self.spec.loss), written_losses.squared_error)(z.tolist(), y)
 
     # -- the answer ---------------------------------------------------------------------------------------------
 

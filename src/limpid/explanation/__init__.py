@@ -1,0 +1,1 @@
+"""How a trained model works on given rows: traces, attributions, importance."""
