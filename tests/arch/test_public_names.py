@@ -19,6 +19,7 @@ PUBLIC = [
     "compare",
     "doctor",
     "evaluate",
+    "explain",
     "inspect",
     "load",
     "plan",
@@ -52,7 +53,7 @@ def test_verbs_are_functions_after_everything_was_imported() -> None:
         "for m in pkgutil.walk_packages(limpid.__path__, 'limpid.'):\n"
         "    if not m.name.endswith('__main__'):\n"
         "        importlib.import_module(m.name)\n"
-        "verbs = 'inspect plan train evaluate predict trace report compare doctor load'.split()\n"
+        "verbs = 'inspect plan train evaluate predict explain trace report compare doctor load'.split()\n"
         "for place in (limpid, limpid.api):\n"
         "    wrong = [v for v in verbs if not isinstance(getattr(place, v), types.FunctionType)]\n"
         "    assert not wrong, (place.__name__, wrong)\n"

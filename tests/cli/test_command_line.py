@@ -27,6 +27,7 @@ FACES = {
     "inspect": ("--target", "--json", "--html"),
     "predict": ("--out", "--keep"),
     "evaluate": ("--json",),
+    "explain": ("--row", "--fixed", "--json", "--html"),
     "trace": ("--row", "--json", "--html"),
     "report": (),
     "compare": ("--json",),

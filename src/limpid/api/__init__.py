@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from limpid.api.diagnosis import Diagnosis, doctor
+    from limpid.api.explanations import Explanation, explain
     from limpid.api.figures import Evaluation, evaluate
     from limpid.api.inspection import Inspection, PlanResult, inspect, plan
     from limpid.api.launch import train
     from limpid.api.model import Model, load
     from limpid.api.prediction import Predictions, predict
     from limpid.api.runs import Comparison, Run, compare, report
-    from limpid.api.trace import Trace, trace
+    from limpid.api.traces import Trace, trace
     from limpid.core.contracts import Metric, Prediction
     from limpid.core.errors import LimpidError
 
@@ -21,6 +22,7 @@ _HOMES = {
     "Comparison": "api.runs",
     "Diagnosis": "api.diagnosis",
     "Evaluation": "api.figures",
+    "Explanation": "api.explanations",
     "Inspection": "api.inspection",
     "LimpidError": "core.errors",
     "Metric": "core.contracts",
@@ -29,16 +31,17 @@ _HOMES = {
     "Prediction": "core.contracts",
     "Predictions": "api.prediction",
     "Run": "api.runs",
-    "Trace": "api.trace",
+    "Trace": "api.traces",
     "compare": "api.runs",
     "doctor": "api.diagnosis",
     "evaluate": "api.figures",
+    "explain": "api.explanations",
     "inspect": "api.inspection",
     "load": "api.model",
     "plan": "api.inspection",
     "predict": "api.prediction",
     "report": "api.runs",
-    "trace": "api.trace",
+    "trace": "api.traces",
     "train": "api.launch",
 }
 
@@ -46,6 +49,7 @@ __all__ = [
     "Comparison",
     "Diagnosis",
     "Evaluation",
+    "Explanation",
     "Inspection",
     "LimpidError",
     "Metric",
@@ -58,6 +62,7 @@ __all__ = [
     "compare",
     "doctor",
     "evaluate",
+    "explain",
     "inspect",
     "load",
     "plan",

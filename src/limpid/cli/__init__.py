@@ -21,6 +21,7 @@ from limpid.cli import output, usage
 from limpid.cli.compare import compare
 from limpid.cli.doctor import doctor
 from limpid.cli.evaluate import evaluate
+from limpid.cli.explain import explain
 from limpid.cli.inspect import inspect
 from limpid.cli.plan import plan
 from limpid.cli.predict import predict
@@ -30,7 +31,9 @@ from limpid.cli.train import train
 from limpid.core.errors import LimpidError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
-VERBS = {verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, trace, report, compare, doctor)}
+VERBS = {
+    verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, explain, trace, report, compare, doctor)
+}
 
 app = typer.Typer(
     name="limpid",

@@ -157,7 +157,7 @@ def _learn(
     norm = float(total_norm(gradients))
     before = {id(p): p.detach().clone() for p in learns}
     how, rate, clipped = _step(model, train, gradients, norm)
-    changes = [(p, p.detach() - before[id(p)]) for p in learns if p.grad is not None]
+    changes = [(p, torch.sub(p.detach(), before[id(p)])) for p in learns if p.grad is not None]
     expected = sum(float((p.grad * change).sum()) for p, change in changes if p.grad is not None)
     with torch.no_grad():
         after, _ = _loss(task, model(batch), prepared)
@@ -224,7 +224,7 @@ def _step(
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter -= _RATE * parameter.grad
+                    parameter.sub_(parameter.grad, alpha=_RATE)
         return "gradient descent", _RATE, None
     rate = float(train.lr) if isinstance(train.lr, float) else _RATE
     clip = train.clip if isinstance(train.clip, float) and norm > train.clip else None

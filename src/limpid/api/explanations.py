@@ -1,0 +1,132 @@
+"""The verb `explain`: why the model answered so for one row, and what it looks at on the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limpid.api.model import Model, load
+from limpid.api.rows import Rows, read_rows
+from limpid.bundle.model import Model as Bundle
+from limpid.core.errors import RequestError
+from limpid.core.files import write_text
+from limpid.core.names import did_you_mean
+from limpid.core.repairs import Repairs
+from limpid.data.table import open_table
+
+_REFERENCE = 1_000
+_JUDGED = 2_000
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why the model answers as it does.
+
+    Args:
+        record: everything as plain data; of one row "units", "methods" and "best"; of the whole model "importance".
+        repairs: what had to be mended in the rows.
+    """
+
+    record: dict[str, Any]
+    repairs: Repairs
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return self.record
+
+    def show(self, console: Any = None) -> None:
+        """Print tables."""
+        from rich.console import Console
+
+        from limpid.reporting.explained_terminal import explained
+
+        (console or Console()).print(explained(self.record))
+
+    def html(self, path: str | Path) -> Path:
+        """Write a page and return its path."""
+        from limpid.reporting.explained_html import explain_html
+
+        write_text(Path(path), explain_html(self.record))
+        return Path(path)
+
+
+def explain(
+    run: str | Path | Model, data: Any, *, row: int | None = None, fixed: Sequence[str] = (), net: Any = None
+) -> Explanation:
+    """Explain one answer, or the model on the whole.
+
+    Args:
+        run: a run folder, a bundle, or a loaded model.
+        data: anything that `limpid.train` reads. Its rows say what is usual: a column is taken away by setting it to
+            their median or most frequent value.
+        row: the row whose answer is explained, counted from 0; without it the whole model is, for which rows need
+            the target.
+        fixed: columns that a change that turns the answer must leave alone.
+        net: the module, for a model that was trained with one of the user's own.
+
+    Raises:
+        LimpidError: the run or the data are wrong, or there is no such row.
+    """
+    model = run if isinstance(run, Model) else load(run, net=net)
+    bundle, repairs = model.bundle, Repairs()
+    table = open_table(data)
+    head = {"data": table.name, "task": bundle.task.name, "target": list(bundle.target), "net": bundle.net.name}
+    if row is None:
+        from limpid.explanation.importance import whole_model
+
+        rows = read_rows(bundle, table, repairs, targets=True, most=_JUDGED)
+        assert rows.target is not None
+        found = whole_model(bundle, rows.frame, rows.arrays, rows.target)
+        return Explanation({**head, "rows": len(rows), **found}, repairs)
+    one = read_rows(bundle, table, repairs, targets=False, row=row)
+    usual = read_rows(bundle, table, Repairs(), targets=False, most=_REFERENCE)
+    for name in fixed:
+        if name not in bundle.encoders.columns:
+            raise RequestError(
+                f"the model reads no column {name!r}",
+                where=f"--fixed {name}",
+                expected=f"one of its {len(bundle.encoders.columns)} columns",
+                fix=did_you_mean(name, list(bundle.encoders.columns)),
+            )
+    return Explanation({**head, **_one(bundle, one, usual, fixed)}, repairs)
+
+
+def _one(bundle: Bundle, one: Rows, usual: Rows, fixed: Sequence[str]) -> dict[str, Any]:
+    from limpid.explanation.answer import explain_row
+    from limpid.explanation.neighbours import counterfactual, nearest
+    from limpid.explanation.units import typical
+
+    prediction = bundle.task.predict(bundle.raw(one.arrays))
+    decoded = bundle.task.decode(prediction)
+    found = explain_row(bundle, one.frame, one.arrays, typical(usual.arrays), prediction)
+    answer = {name: (v := decoded[name].to_list())[0] if len(decoded) == 1 else v for name in decoded.columns}
+    others = usual.take(np.flatnonzero(usual.rows != one.rows[0]))
+    near = nearest(bundle, one.arrays, others.arrays) if len(others) else []
+    return {
+        "row": int(one.rows[0]),
+        "name": None if one.names is None else one.names[0],
+        "reference_rows": len(usual),
+        "answer": answer,
+        "truth": None if one.target is None else _plain(bundle.task.readable(one.target[:1])),
+        "neighbours": [_neighbour(bundle, others, place, distance) for place, distance in near],
+        "turned_by": None if one.names is not None else counterfactual(bundle, one.frame, others.frame, fixed),
+        **found,
+    }
+
+
+def _neighbour(bundle: Bundle, others: Rows, place: int, distance: float) -> dict[str, Any]:
+    from limpid.explanation.encoded_row import shown_cell
+
+    row = others.take([place])
+    cells = {name: shown_cell(row.frame[name][0])[:120] for name in row.frame.columns[:12]}
+    truth = None if row.target is None else _plain(bundle.task.readable(row.target))
+    return {"row": int(row.rows[0]), "distance": distance, "truth": truth, "cells": cells}
+
+
+def _plain(values: list[Any]) -> Any:
+    value = values[0] if len(values) == 1 else values
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,176 @@
+"""One answer explained by every method that fits, each with its checks, the best first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from limpid.bundle.model import Model
+from limpid.core.contracts import Prediction
+from limpid.core.forms import GridShape, SeqShape
+from limpid.explanation import checks
+from limpid.explanation.attribution import METHODS, Attribution, attribute
+from limpid.explanation.question import MOST_NETWORKS, Question, question_of
+from limpid.explanation.units import Row
+from limpid.planning.encoders import input_of
+
+Array = npt.NDArray[Any]
+
+_SHAPLEY_UNITS = 64
+_MOST_UNITS = 400
+_ORDER = ("integrated gradients", "Shapley values", "occlusion", "Grad-CAM", "gradient times input")
+
+
+def explain_row(
+    model: Model,
+    frame: pl.DataFrame,
+    arrays: Mapping[str, Array],
+    baseline: Mapping[str, Array],
+    prediction: Prediction,
+) -> dict[str, Any]:
+    """Attributions of one row's answer.
+
+    Args:
+        model: what answers.
+        frame: one raw row.
+        arrays: the same encoded.
+        baseline: one encoded row that stands for what is usual.
+        prediction: the model's answer for the row.
+
+    Returns:
+        {"asked", "baseline", "evidence", "units": [{"name", "column", "kind", "value", "where"}], "methods":
+        [{"method", "units", "trusted", "says", "checks"}] with the best first, "pictures": heat by column, "notes"}.
+    """
+    row = Row(model.encoders, frame, arrays, baseline)
+    question = question_of(model, prediction)
+    notes: list[str] = []
+    if 1 + len(model.more) > MOST_NETWORKS:
+        notes.append(f"explained are the first {MOST_NETWORKS} of the {1 + len(model.more)} networks of this model")
+    found = _attributions(question, row, notes)
+    again = [{one.method: attribute(q, row, one.method, few=True) for one in found} for q in checks.unlearnt(question)]
+    judged = [(one, _checks(question, row, one, found, [each[one.method] for each in again])) for one in found]
+    judged.sort(key=lambda pair: _ORDER.index(pair[0].method))
+    judged.sort(key=lambda pair: _score(pair[1]), reverse=True)
+    units = row.units[:_MOST_UNITS]
+    if len(row.units) > len(units):
+        notes.append(f"the first {len(units)} of {len(row.units)} parts are listed")
+    return {
+        "asked": question.said,
+        "baseline": _baseline_named(row),
+        "evidence": float(question.ask(row.arrays)[0]),
+        "units": [
+            {"name": u.name, "column": u.column, "kind": u.kind, "value": u.value[:300], "where": list(u.where)}
+            for u in units
+        ],
+        "methods": [
+            {
+                "method": one.method,
+                "units": [float(v) for v in one.units[: len(units)]],
+                "trusted": all(c.passed is not False for c in own),
+                "says": _verdict(own),
+                "checks": [{"name": c.name, "value": c.value, "passed": c.passed, "says": c.says} for c in own],
+            }
+            for one, own in judged
+        ],
+        "pictures": _pictures(row, judged[0][0] if judged else None, found),
+        "notes": notes,
+    }
+
+
+def _attributions(question: Question, row: Row, notes: list[str]) -> list[Attribution]:
+    """What each method that fits says."""
+    if not row.units:
+        notes.append("there is nothing in this row that could be taken away")
+        return []
+    left_out = set()
+    unknown = [c for c, words in row.words.items() if words and (row.owners[input_of(c)] < 0).all()]
+    if unknown:
+        left_out |= {"integrated gradients", "gradient times input"}
+        notes.append(f"the tokens of {', '.join(unknown)} are no words, so gradients cannot be given to words")
+    if len(row.units) > _SHAPLEY_UNITS:
+        left_out.add("Shapley values")
+        notes.append(f"no Shapley values: {len(row.units)} parts would take too many evaluations")
+    each = [attribute(question, row, method) for method in METHODS if method not in left_out]
+    return [one for one in each if one is not None]
+
+
+def _checks(
+    question: Question,
+    row: Row,
+    one: Attribution,
+    found: Sequence[Attribution],
+    unlearnt: Sequence[Attribution | None],
+) -> list[checks.Check]:
+    def near(moved: Row, seed: int | None) -> Attribution | None:
+        return attribute(question, moved, one.method, noise=seed, seed=1 + (seed or 0))
+
+    return [
+        checks.completeness(one),
+        checks.agreement(one, found),
+        checks.stability(row, one, near),
+        checks.randomised(one, unlearnt),
+    ]
+
+
+def _score(own: Sequence[checks.Check]) -> tuple[int, float]:
+    """How far a method is to be believed: the checks that it fails, then how well it passes the others."""
+    failed = sum(1 for c in own if c.passed is False)
+    figures = {c.name: c.value for c in own if c.value is not None}
+    good = 1 - min(1.0, figures["completeness"]) if "completeness" in figures else 0.0
+    good += figures.get("agreement", 0.0) + figures.get("stability", 0.0) - figures.get("randomised weights", 0.0)
+    return -failed, good
+
+
+def _verdict(own: Sequence[checks.Check]) -> str:
+    failed = [c for c in own if c.passed is False]
+    if failed:
+        return "do not trust this one: " + "; ".join(c.says for c in failed)
+    passed = [c.name for c in own if c.passed]
+    return f"it passed {', '.join(passed)}" if passed else "nothing about it could be checked"
+
+
+def _baseline_named(row: Row) -> str:
+    kinds = {unit.kind for unit in row.units}
+    said = {
+        "column": "a column is set to the median or the most frequent value of the data's rows",
+        "word": "a word is left out (for gradients: its vector is faded to that of padding)",
+        "region": "a region is set to the mean colour of training pictures",
+        "stretch": "a stretch is set to the series' own mean",
+    }
+    return "; ".join(text for kind, text in said.items() if kind in kinds)
+
+
+def _pictures(row: Row, best: Attribution | None, found: Sequence[Attribution]) -> list[dict[str, Any]]:
+    """Finer pictures of what the best method and Grad-CAM say: heat of a grid, and the lines of a series."""
+    drawn = []
+    for column in row.encoders.columns:
+        name, shape = input_of(column), row.encoders.modality(column).shape()
+        for one in found:
+            if one is not best and one.method != "Grad-CAM" and not (best is not None and not best.values):
+                continue
+            if isinstance(shape, GridShape) and (heat := one.values.get(f"{name}.pixels")) is not None:
+                drawn.append(
+                    {
+                        "column": column,
+                        "method": one.method,
+                        "kind": "grid",
+                        "heat": np.asarray(heat, np.float64).sum(axis=0).round(6).tolist(),
+                        "pixels": row.arrays[f"{name}.pixels"][0].astype(np.float64).round(3).tolist(),
+                    }
+                )
+            elif isinstance(shape, SeqShape) and (heat := one.values.get(f"{name}.values")) is not None:
+                length = int(row.arrays[f"{name}.length"][0])
+                drawn.append(
+                    {
+                        "column": column,
+                        "method": one.method,
+                        "kind": "series",
+                        "heat": np.asarray(heat, np.float64)[:length].sum(axis=1).tolist(),
+                        "line": row.arrays[f"{name}.values"][0, :length, 0].astype(np.float64).tolist(),
+                    }
+                )
+    return drawn

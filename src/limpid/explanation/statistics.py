@@ -1,0 +1,23 @@
+"""Means with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+
+def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """The mean of some values and its interval by the t distribution.
+
+    Example:
+        >>> mean_and_interval([1.0, 1.0, 1.0])
+        (1.0, 1.0, 1.0)
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, mean, mean
+    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    reach = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * error
+    return mean, mean - reach, mean + reach

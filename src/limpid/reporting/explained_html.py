@@ -1,0 +1,300 @@
+"""The page of `limpid explain --html`: one answer in the natural picture of its data, or the model on the whole.
+
+What speaks for the answer is marked with + and what speaks against it with −, so that nothing hangs on colour.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import BytesIO
+from typing import Any
+
+from markupsafe import Markup
+
+from limpid.reporting.pages import page
+from limpid.reporting.wording import listing, mapping, number, plain, real, score
+
+_BARS, _WORDS = 20, 400
+_WIDTH, _ROW = 420, 22
+_FOR, _AGAINST = (0, 62, 120), (166, 60, 0)
+
+
+def explain_html(record: Mapping[str, Any]) -> str:
+    """A self-contained page.
+
+    Args:
+        record: of `limpid.explain(...)`.
+
+    Example:
+        >>> "<script" in explain_html({"data": "<script>", "importance": [{"column": "<script>", "loss": 1.0}]})
+        False
+    """
+    one = "methods" in record
+    context = _answer(record) if one else _whole(record)
+    name = plain(record.get("name") or f"row {record.get('row', 0)}", 80) if one else "The model on the whole"
+    context |= {
+        "title": f"Explained: {name}, {plain(record.get('data', ''), 80)}",
+        "name": name,
+        "source": plain(record.get("data", ""), 80),
+        "one": one,
+        "notes": [plain(note, 300) for note in listing(record.get("notes"))],
+    }
+    return page("explain.html.j2", context, {})
+
+
+def _answer(record: Mapping[str, Any]) -> dict[str, Any]:
+    units = [mapping(u) for u in listing(record.get("units"))]
+    methods = []
+    for method in map(mapping, listing(record.get("methods"))):
+        values = [real(v) or 0.0 for v in listing(method.get("units"))]
+        methods.append(
+            {
+                "name": plain(method.get("method"), 40),
+                "trusted": bool(method.get("trusted")),
+                "says": plain(method.get("says"), 400),
+                "checks": [
+                    {
+                        "name": plain(c.get("name"), 40),
+                        "mark": {True: "✓", False: "✗"}.get(c.get("passed"), "·"),  # type: ignore[arg-type]
+                        "says": plain(c.get("says"), 300),
+                    }
+                    for c in map(mapping, listing(method.get("checks")))
+                ],
+                "bars": Markup(_bars(units, values)),
+                "texts": [Markup(_text(units, values, c)) for c in _columns(units, "word")],
+            }
+        )
+    turned = mapping(record.get("turned_by"))
+    return {
+        "answer": [(plain(k, 60), _value(v)) for k, v in list(mapping(record.get("answer")).items())[:12]],
+        "truth": plain(record.get("truth"), 60) if record.get("truth") is not None else "not given",
+        "asked": plain(record.get("asked"), 240),
+        "evidence": number(record.get("evidence")),
+        "baseline": plain(record.get("baseline"), 400),
+        "methods": methods,
+        "pictures": [_picture(p) for p in map(mapping, listing(record.get("pictures")))],
+        "turned": {
+            "after": plain(turned.get("after"), 60),
+            "probability": score(turned.get("probability")),
+            "changes": [
+                (plain(c.get("column"), 60), plain(c.get("from"), 60), plain(c.get("to"), 60))
+                for c in map(mapping, listing(turned.get("changes")))
+            ],
+        }
+        if turned
+        else None,
+        "neighbours": [
+            (
+                str(n.get("row")),
+                plain(n.get("truth"), 40) if n.get("truth") is not None else "not given",
+                number(n.get("distance"), 2),
+                plain("; ".join(f"{k} {v}" for k, v in mapping(n.get("cells")).items()), 240),
+            )
+            for n in map(mapping, listing(record.get("neighbours")))
+        ],
+    }
+
+
+def _whole(record: Mapping[str, Any]) -> dict[str, Any]:
+    entries = [mapping(e) for e in listing(record.get("importance"))]
+    return {
+        "rows": number(record.get("rows")),
+        "metric": plain(record.get("metric"), 40),
+        "score": score(record.get("score")),
+        "of": plain(record.get("of"), 120),
+        "importance": Markup(_ranked(entries[: 2 * _BARS])),
+        "more": max(0, len(entries) - 2 * _BARS),
+        "curves": [
+            {"column": plain(c.get("column"), 60), "svg": Markup(_curve(c)), "number": c.get("kind") == "number"}
+            for c in map(mapping, listing(record.get("curves")))
+        ],
+        "pairs": [
+            (" with ".join(plain(c, 40) for c in listing(p.get("columns"))), number(p.get("strength"), 2))
+            for p in map(mapping, listing(record.get("pairs")))
+        ],
+    }
+
+
+def _columns(units: Sequence[Mapping[str, Any]], kind: str) -> list[str]:
+    return list(dict.fromkeys(str(u.get("column")) for u in units if u.get("kind") == kind))
+
+
+def _bars(units: Sequence[Mapping[str, Any]], values: Sequence[float]) -> str:
+    """The parts that did most, as bars to the right (for) and to the left (against)."""
+    ranked = sorted(range(min(len(values), len(units))), key=lambda n: -abs(values[n]))[:_BARS]
+    if not ranked:
+        return ""
+    named = []
+    for n in ranked:
+        unit = units[n]
+        value = f" = {plain(unit.get('value'), 24)}" if unit.get("kind") == "column" else ""
+        named.append((plain(unit.get("name"), 30) + value, values[n], None))
+    return _rows(named, "How much each part speaks for (+) or against (−) the answer")
+
+
+def _ranked(entries: Sequence[Mapping[str, Any]]) -> str:
+    named = [
+        (plain(e.get("column"), 44), real(e.get("loss")) or 0.0, (real(e.get("low")), real(e.get("high"))))
+        for e in entries
+    ]
+    return (
+        _rows(named, "How much worse the metric gets when a column is shuffled, with 95 % intervals") if named else ""
+    )
+
+
+def _rows(named: Sequence[tuple[str, float, tuple[float | None, float | None] | None]], says: str) -> str:
+    top = max((abs(v) for _, v, _ in named), default=0.0) or 1.0
+    low, high = min(0.0, *(v for _, v, _ in named)) / top, max(0.0, *(v for _, v, _ in named)) / top
+    left, room = 210, _WIDTH - 210 - 70
+    scale = room / ((high - low) or 1.0)
+    zero = left - low * scale
+    parts = []
+    for n, (name, value, span) in enumerate(named):
+        y = n * _ROW
+        width = abs(value) / top * scale
+        x = zero if value >= 0 else zero - width
+        style = "up" if value >= 0 else "down"
+        parts.append(
+            f'<text class="bar-name" x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(plain(name, 34))}</text>'
+        )
+        parts.append(f'<rect class="{style}" x="{x:.1f}" y="{y + 4}" width="{max(width, 0.5):.1f}" height="14"/>')
+        if span is not None and span[0] is not None and span[1] is not None:
+            a, b = (zero + min(max(v / top, low), high) * scale for v in span if v is not None)
+            parts.append(f'<path class="span" d="M{a:.1f},{y + 11}H{b:.1f}"/>')
+        sign = "+" if value >= 0 else "−"
+        parts.append(
+            f'<text class="bar-value" x="{_WIDTH - 64}" y="{y + 15}">{sign}{escape(number(abs(value), 3))}</text>'
+        )
+    parts.append(f'<path class="axis" d="M{zero:.1f},0V{len(named) * _ROW}"/>')
+    height = len(named) * _ROW
+    return (
+        f'<svg class="rows" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img" '
+        f'aria-label="{escape(says, quote=True)}">{"".join(parts)}</svg>'
+    )
+
+
+def _text(units: Sequence[Mapping[str, Any]], values: Sequence[float], column: str) -> str:
+    """A text with each word marked by how much it did: + and −, thicker and darker for more."""
+    own = [(u, v) for u, v in zip(units, values, strict=False) if u.get("kind") == "word" and u.get("column") == column]
+    top = max((abs(v) for _, v in own), default=0.0) or 1.0
+    words = []
+    for unit, value in own[:_WORDS]:
+        level = min(4, int(abs(value) / top * 4.999))
+        said = escape(plain(unit.get("name"), 60))
+        if level == 0:
+            words.append(f"<span>{said}</span>")
+            continue
+        sign, style = ("+", "for") if value > 0 else ("−", "against")
+        words.append(f'<mark class="{style} level-{level}" title="{number(value, 3)}">{said}<sup>{sign}</sup></mark>')
+    return " ".join(words)
+
+
+def _picture(picture: Mapping[str, Any]) -> dict[str, Any]:
+    method, column = plain(picture.get("method"), 40), plain(picture.get("column"), 60)
+    if picture.get("kind") == "grid":
+        drawing = _heat(picture, f"{method} over {column}")
+        reads = (
+            "Left what the network saw, right the same in grey with what speaks for the answer in blue and what speaks "
+            "against it in orange; the table of parts below has the signs."
+        )
+    else:
+        drawing = _series(picture, f"{method} along {column}")
+        reads = "The line is the series; bars up below it are steps that speak for the answer, bars down against it."
+    return {"title": f"{column}, by {method}", "svg": Markup(drawing), "reads": reads}
+
+
+def _heat(picture: Mapping[str, Any], says: str) -> str:
+    import numpy as np
+    from PIL import Image
+
+    heat = np.asarray(picture.get("heat"), dtype=np.float64)
+    pixels = np.asarray(picture.get("pixels"), dtype=np.float64)
+    if heat.ndim != 2 or pixels.ndim != 3 or not heat.size:
+        return ""
+    low, high = float(pixels.min()), float(pixels.max())
+    if low < 0 or high > 255 or high <= 1 or pixels.shape[0] not in (1, 3):
+        pixels = (pixels - low) / ((high - low) or 1.0) * 255
+    colour = np.repeat(pixels[:1], 3, axis=0) if pixels.shape[0] not in (1, 3) or pixels.shape[0] == 1 else pixels
+    grey = colour.mean(axis=0) * 0.55 + 100
+    strength = np.clip(np.abs(heat) / (np.quantile(np.abs(heat), 0.99) or 1.0), 0, 1)[None]
+    tint = np.where(heat[None] >= 0, np.array(_FOR).reshape(3, 1, 1), np.array(_AGAINST).reshape(3, 1, 1))
+    mixed = grey[None] * (1 - 0.85 * strength) + tint * 0.85 * strength
+    both = np.concatenate(
+        [np.clip(colour, 0, 255), np.full((3, heat.shape[0], max(1, heat.shape[1] // 16)), 255), mixed], axis=2
+    )
+    image = Image.fromarray(both.transpose(1, 2, 0).astype(np.uint8))
+    scale = max(1, 240 // max(heat.shape))
+    image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    image.thumbnail((900, 480))
+    file = BytesIO()
+    image.save(file, "PNG", optimize=True)
+    address = b64encode(file.getvalue()).decode("ascii")
+    return f'<img class="heat" src="data:image/png;base64,{address}" alt="{escape(plain(says, 200), quote=True)}">'
+
+
+def _series(picture: Mapping[str, Any], says: str) -> str:
+    line = [real(v) or 0.0 for v in listing(picture.get("line"))]
+    heat = [real(v) or 0.0 for v in listing(picture.get("heat"))]
+    if len(line) < 2 or len(line) != len(heat):
+        return ""
+    low, high = min(line), max(line)
+    step = _WIDTH / len(line)
+    points = "L".join(
+        f"{(n + 0.5) * step:.1f},{104 - (v - low) / ((high - low) or 1.0) * 96:.1f}" for n, v in enumerate(line)
+    )
+    top = max(map(abs, heat)) or 1.0
+    bars = {"up": "", "down": ""}
+    for n, v in enumerate(heat):
+        bars["up" if v >= 0 else "down"] += (
+            f"M{n * step:.1f},150v{-v / top * 36:.1f}h{step * 0.9:.1f}v{v / top * 36:.1f}z"
+        )
+    return (
+        f'<svg class="bars" viewBox="0 0 {_WIDTH} 190" width="{_WIDTH}" height="190" role="img" '
+        f'aria-label="{escape(plain(says, 200), quote=True)}"><path class="stroke" d="M{points}"/>'
+        f'<path class="up" d="{bars["up"]}"/><path class="down" d="{bars["down"]}"/>'
+        f'<path class="axis" d="M0,150H{_WIDTH}"/></svg>'
+    )
+
+
+def _curve(curve: Mapping[str, Any]) -> str:
+    points = [mapping(p) for p in listing(curve.get("points"))]
+    if curve.get("kind") != "number":
+        named = [(plain(p.get("value"), 34), real(p.get("mean")) or 0.0, None) for p in points]
+        return _rows(named, "The mean answer at each value")
+    x = [real(p.get("value")) or 0.0 for p in points]
+    mean = [real(p.get("mean")) or 0.0 for p in points]
+    single = [[real(v) or 0.0 for v in listing(row)] for row in listing(curve.get("single"))]
+    effect = [real(p.get("effect")) for p in points]
+    middle = sum(mean) / len(mean)
+    local = [middle + e for e in effect if e is not None]
+    every = [*mean, *local, *(v for row in single for v in row)]
+    low, high = min(every), max(every)
+    left, right = min(x), max(x)
+
+    wide, tall = (_WIDTH - 60) / ((right - left) or 1.0), 158 / ((high - low) or 1.0)
+
+    def path(values: Sequence[float]) -> str:
+        places = ((50 + (a - left) * wide, 170 - (b - low) * tall) for a, b in zip(x, values, strict=False))
+        return "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in places)
+
+    thin = "".join(f'<path class="single" d="{path(row)}"/>' for row in single if len(row) == len(x))
+    dashed = f'<path class="local" d="{path(local)}"/>' if len(local) == len(x) else ""
+    says = (
+        f"The answer from {number(left)} to {number(right)}: mean between {number(min(mean))} and {number(max(mean))}"
+    )
+    return (
+        f'<svg class="bars" viewBox="0 0 {_WIDTH} 196" width="{_WIDTH}" height="196" role="img" '
+        f'aria-label="{escape(says, quote=True)}">{thin}{dashed}<path class="stroke" d="{path(mean)}"/>'
+        f'<text class="bar-value" x="44" y="16" text-anchor="end">{escape(number(high, 3))}</text>'
+        f'<text class="bar-value" x="44" y="172" text-anchor="end">{escape(number(low, 3))}</text>'
+        f'<text class="bar-value" x="50" y="192">{escape(number(left, 3))}</text>'
+        f'<text class="bar-value" x="{_WIDTH - 10}" y="192" text-anchor="end">{escape(number(right, 3))}</text></svg>'
+    )
+
+
+def _value(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return plain(", ".join(number(v) if real(v) is not None else str(v) for v in value[:8]), 160)
+    return number(value) if real(value) is not None else plain(value, 120)

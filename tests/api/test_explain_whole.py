@@ -1,0 +1,139 @@
+"""`limpid.explain` without a row, neighbours and what turns an answer: on a model whose truth is known."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from api_tables import quick
+from rich.console import Console
+
+import limpid
+from limpid.core.repairs import Repairs
+from limpid.explanation.importance import accumulated, dependence, interaction, permutation_importance
+from limpid.explanation.neighbours import counterfactual, features, nearest
+
+pytestmark = pytest.mark.slow
+
+ROWS = 400
+
+
+class Known:
+    """A model whose answer is a formula of its columns, with the encoders of a real one."""
+
+    def __init__(self, bundle, formula) -> None:
+        self.encoders, self.task, self.target, self._formula = bundle.encoders, bundle.task, bundle.target, formula
+        self._names = bundle.encoders.shapes()["fields"].numbers
+        self._state = bundle.encoders
+
+    def raw(self, arrays):
+        return self._formula({n: arrays["fields.numbers"][:, k] for k, n in enumerate(self._names)})[:, None]
+
+
+@pytest.fixture(scope="module")
+def frame() -> pl.DataFrame:
+    draws = np.random.default_rng(0)
+    columns = {name: draws.normal(size=ROWS) for name in "abcd"}
+    return pl.DataFrame(columns).with_columns(y=pl.col("a") * 2 + pl.col("b") * pl.col("c"))
+
+
+@pytest.fixture(scope="module")
+def fitted(frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> limpid.Run:
+    return quick(frame, "y", tmp_path_factory.mktemp("whole") / "run", net="mlp", set={f"data.columns.{n}.options.scale": "standard" for n in "abcd"})
+
+
+def known(fitted: limpid.Run, formula) -> Known:
+    return Known(fitted.model.bundle, formula)
+
+
+def test_what_is_not_used_is_not_important(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    model = known(fitted, lambda x: 2 * x["a"] + x["b"])
+    arrays = model.encoders.encode(frame, Repairs())
+    target = model.task.predict(model.raw(arrays)).values
+    found = permutation_importance(model, arrays, target)
+    by_name = {e["column"]: e for e in found["importance"]}
+    assert [e["column"] for e in found["importance"]][:2] == ["a", "b"]
+    assert by_name["c"]["loss"] == by_name["d"]["loss"] == by_name["c"]["low"] == 0
+    assert by_name["b"]["low"] > 0
+    # Shuffling one of two independent terms makes a squared error of twice its variance.
+    assert found["metric"] == "rmse"
+    assert by_name["a"]["loss"] / by_name["b"]["loss"] == pytest.approx(2, rel=0.15)
+
+
+def test_a_straight_line_is_drawn_as_one(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    model = known(fitted, lambda x: 0.2 * x["a"] + 0.1 * x["b"] * x["c"])
+    found = dependence(model, frame, "a", 0)
+    value = np.array([p["value"] for p in found["points"]])
+    mean = np.array([p["mean"] for p in found["points"]])
+    effect = np.array([p["effect"] for p in found["points"]])
+    slope = np.polyfit(value, mean, 1)
+    assert np.allclose(np.polyval(slope, value), mean, atol=1e-4)
+    assert np.polyfit(value, effect, 1)[0] == pytest.approx(slope[0], rel=1e-4)
+    assert np.allclose(np.diff(found["single"], axis=1), np.diff(mean), atol=1e-4)
+
+
+def test_local_effects_leave_out_what_comes_with_a_column(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    both = frame.with_columns(b=pl.col("a") + 0.01 * pl.col("b"))
+    model = known(fitted, lambda x: x["b"])
+    points = np.quantile(both["a"], [0.1, 0.5, 0.9]).tolist()
+    assert np.allclose(accumulated(model, both, "a", 0, points), 0, atol=1e-6)
+
+
+def test_interaction_is_none_of_a_sum_and_all_of_a_product(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    assert interaction(known(fitted, lambda x: 0.1 * x["a"] + 0.1 * x["b"] ** 2), frame, "a", "b", 0) == pytest.approx(0, abs=1e-3)
+    product = interaction(known(fitted, lambda x: 0.1 * x["b"] * x["c"]), frame, "b", "c", 0)
+    assert product > 0.9
+    assert interaction(known(fitted, lambda x: 0.1 * x["b"] * x["c"]), frame, "a", "d", 0) == 0
+
+
+def test_the_whole_model_by_name(fitted: limpid.Run, frame: pl.DataFrame, tmp_path) -> None:
+    found = limpid.explain(fitted.path, frame)
+    record = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    assert {e["column"] for e in record["importance"]} == set("abcd")
+    assert len(record["curves"]) == 4
+    assert len(record["pairs"]) == 3
+    console = Console(width=140, file=io.StringIO())
+    found.show(console)
+    assert "how much worse" in console.file.getvalue()
+    page = found.html(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert page.count("<svg") == 5
+
+
+def test_a_row_is_nearest_to_itself_and_to_its_copies(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    bundle = fitted.model.bundle
+    arrays = bundle.encoders.encode(pl.concat([frame, frame[3:4]]), Repairs())
+    one = {k: v[3:4] for k, v in arrays.items()}
+    found = nearest(bundle, one, arrays, 3)
+    assert {found[0][0], found[1][0]} == {3, ROWS}
+    assert found[0][1] == pytest.approx(0, abs=1e-6)
+    assert found[2][1] > 0
+    assert features(bundle, arrays).shape[0] == ROWS + 1
+
+
+def test_what_turns_an_answer_turns_it(run: limpid.Run, table: pl.DataFrame) -> None:
+    bundle = run.model.bundle
+    turned = 0
+    for n in range(6):
+        row, others = table[n : n + 1], table[10:300]
+        found = counterfactual(bundle, row, others, fixed=["job"])
+        if found is None:
+            continue
+        turned += 1
+        assert found["before"] != found["after"]
+        assert "job" not in {c["column"] for c in found["changes"]}
+        changed = row.with_columns(
+            [pl.lit(c["to"]).cast(row[c["column"]].dtype, strict=False).alias(c["column"]) for c in found["changes"]]
+        )
+        assert run.model.predict(changed)["prediction"][0] == found["after"]
+        assert run.model.predict(row)["prediction"][0] == found["before"]
+    assert turned >= 3
+
+
+def test_a_column_that_the_model_does_not_read_cannot_be_fixed(run: limpid.Run, table: pl.DataFrame) -> None:
+    with pytest.raises(limpid.LimpidError, match="reads no column 'jobb'") as caught:
+        limpid.explain(run.path, table, row=0, fixed=["jobb"])
+    assert "job" in caught.value.fix
