@@ -42,7 +42,13 @@ def frame() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def fitted(frame: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> limpid.Run:
-    return quick(frame, "y", tmp_path_factory.mktemp("whole") / "run", net="mlp", set={f"data.columns.{n}.options.scale": "standard" for n in "abcd"})
+    return quick(
+        frame,
+        "y",
+        tmp_path_factory.mktemp("whole") / "run",
+        net="mlp",
+        set={f"data.columns.{n}.options.scale": "standard" for n in "abcd"},
+    )
 
 
 def known(fitted: limpid.Run, formula) -> Known:
@@ -83,7 +89,9 @@ def test_local_effects_leave_out_what_comes_with_a_column(fitted: limpid.Run, fr
 
 
 def test_interaction_is_none_of_a_sum_and_all_of_a_product(fitted: limpid.Run, frame: pl.DataFrame) -> None:
-    assert interaction(known(fitted, lambda x: 0.1 * x["a"] + 0.1 * x["b"] ** 2), frame, "a", "b", 0) == pytest.approx(0, abs=1e-3)
+    assert interaction(known(fitted, lambda x: 0.1 * x["a"] + 0.1 * x["b"] ** 2), frame, "a", "b", 0) == pytest.approx(
+        0, abs=1e-3
+    )
     product = interaction(known(fitted, lambda x: 0.1 * x["b"] * x["c"]), frame, "b", "c", 0)
     assert product > 0.9
     assert interaction(known(fitted, lambda x: 0.1 * x["b"] * x["c"]), frame, "a", "d", 0) == 0

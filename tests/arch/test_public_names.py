@@ -16,6 +16,7 @@ PUBLIC = [
     "Model",
     "Run",
     "__version__",
+    "audit",
     "compare",
     "doctor",
     "evaluate",
@@ -53,7 +54,7 @@ def test_verbs_are_functions_after_everything_was_imported() -> None:
         "for m in pkgutil.walk_packages(limpid.__path__, 'limpid.'):\n"
         "    if not m.name.endswith('__main__'):\n"
         "        importlib.import_module(m.name)\n"
-        "verbs = 'inspect plan train evaluate predict explain trace report compare doctor load'.split()\n"
+        "verbs = 'inspect plan train evaluate predict explain audit trace report compare doctor load'.split()\n"
         "for place in (limpid, limpid.api):\n"
         "    wrong = [v for v in verbs if not isinstance(getattr(place, v), types.FunctionType)]\n"
         "    assert not wrong, (place.__name__, wrong)\n"

@@ -28,6 +28,7 @@ FACES = {
     "predict": ("--out", "--keep"),
     "evaluate": ("--json",),
     "explain": ("--row", "--fixed", "--json", "--html"),
+    "audit": ("--group", "--fail-on", "--json"),
     "trace": ("--row", "--json", "--html"),
     "report": (),
     "compare": ("--json",),
@@ -37,7 +38,7 @@ FOUR_PARTS = re.compile(r"error: .+\n  where:    .+\n  expected: .+\n  fix:     
 
 
 def names(help_text: str) -> set[str]:
-    return set(re.findall(r"(?<![\w-])--[a-z]+", help_text))
+    return set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", help_text))
 
 
 @pytest.mark.parametrize("verb", FACES)

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limpid.api.audited import Audit, audit
     from limpid.api.diagnosis import Diagnosis, doctor
     from limpid.api.explanations import Explanation, explain
     from limpid.api.figures import Evaluation, evaluate
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from limpid.core.errors import LimpidError
 
 _HOMES = {
+    "Audit": "api.audited",
     "Comparison": "api.runs",
     "Diagnosis": "api.diagnosis",
     "Evaluation": "api.figures",
@@ -32,6 +34,7 @@ _HOMES = {
     "Predictions": "api.prediction",
     "Run": "api.runs",
     "Trace": "api.traces",
+    "audit": "api.audited",
     "compare": "api.runs",
     "doctor": "api.diagnosis",
     "evaluate": "api.figures",
@@ -46,6 +49,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
     "Comparison",
     "Diagnosis",
     "Evaluation",
@@ -59,6 +63,7 @@ __all__ = [
     "Predictions",
     "Run",
     "Trace",
+    "audit",
     "compare",
     "doctor",
     "evaluate",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from limpid.planning.networks import portable
 from limpid.planning.plan import Plan
 
 _BOOTSTRAP_ROWS = 200_000
+_IMPORTANCE_ROWS, _FEWEST_ROWS, _SHUFFLES = 1_000, 100, 5
+_IMPORTANCE_FLOPS = 1e11  # a second or two
+_REPORT_SECONDS = 2.5
 
 
 def finish(
@@ -91,6 +95,8 @@ def finish(
         table, answers = draft.parts[judged].table, task.predict(outputs[judged])
         forecasts.describe(content["details"], table, held[judged], answers, beside, judged)
         tell(Noted("info", content["verdict"]))
+        if plan.evaluate.importance:
+            content["importance"] = importance(bundle, held[judged], plan.seed, clock)
     for fitted in (network, *final):
         fitted.cpu()
     bundle.card = write_card(plan, content, prepared.profile)
@@ -104,6 +110,31 @@ def finish(
 
         report = write_report(folder)
     return report
+
+
+def importance(bundle: Bundle, part: Encoded, seed: int, clock: Clock) -> dict[str, Any]:
+    """What the model needs, by shuffling columns of some held-out rows; {} where that would cost too much.
+
+    Without a budget the number of rows follows from the operations that they take, so that no clock is read; under one
+    it stops in time for the report.
+    """
+    from limpid.explanation.importance import permutation_importance
+
+    columns = len(bundle.encoders.columns)
+    each = max(bundle.network.flops(), 1e3) * (1 + len(bundle.more)) * columns * _SHUFFLES
+    rows = min(len(part), _IMPORTANCE_ROWS, int(_IMPORTANCE_FLOPS / each))
+    if columns < 2 or rows < _FEWEST_ROWS:
+        return {}
+    index = np.linspace(0, len(part) - 1, rows).astype(np.int64)
+    end = clock.deadline(_REPORT_SECONDS)
+    found = permutation_importance(
+        bundle,
+        {name: np.asarray(array[index]) for name, array in part.arrays.items()},
+        _target(part)[index],
+        seed=derive(seed, "importance"),
+        go_on=lambda: end is None or time.monotonic() < end,
+    )
+    return found if found["importance"] else {}
 
 
 def all_metrics(prepared: Prepared) -> list[Metric]:

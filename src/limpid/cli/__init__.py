@@ -18,6 +18,7 @@ import typer
 
 from limpid._version import __version__
 from limpid.cli import output, usage
+from limpid.cli.audit import audit
 from limpid.cli.compare import compare
 from limpid.cli.doctor import doctor
 from limpid.cli.evaluate import evaluate
@@ -32,7 +33,8 @@ from limpid.core.errors import LimpidError
 
 DONE, FAULT, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 VERBS = {
-    verb.__name__: verb for verb in (inspect, plan, train, evaluate, predict, explain, trace, report, compare, doctor)
+    verb.__name__: verb
+    for verb in (inspect, plan, train, evaluate, predict, explain, audit, trace, report, compare, doctor)
 }
 
 app = typer.Typer(

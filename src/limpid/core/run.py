@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "predictions.parquet"
 
     @property
+    def audit(self) -> Path:
+        """audit.json: what the last audit found; absent without one."""
+        return self.path / "audit.json"
+
+    @property
     def report(self) -> Path:
         """report.html."""
         return self.path / "report.html"

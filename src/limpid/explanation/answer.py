@@ -116,13 +116,9 @@ def _checks(
     ]
 
 
-def _score(own: Sequence[checks.Check]) -> tuple[int, float]:
-    """How far a method is to be believed: the checks that it fails, then how well it passes the others."""
-    failed = sum(1 for c in own if c.passed is False)
-    figures = {c.name: c.value for c in own if c.value is not None}
-    good = 1 - min(1.0, figures["completeness"]) if "completeness" in figures else 0.0
-    good += figures.get("agreement", 0.0) + figures.get("stability", 0.0) - figures.get("randomised weights", 0.0)
-    return -failed, good
+def _score(own: Sequence[checks.Check]) -> tuple[int, int]:
+    """How far a method is to be believed: the fewest checks failed, then the most passed."""
+    return -sum(c.passed is False for c in own), sum(c.passed is True for c in own)
 
 
 def _verdict(own: Sequence[checks.Check]) -> str:

@@ -5,6 +5,7 @@ Legend of shapes: N rows, U units, S steps of the path, C channels, H and W of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,8 @@ _CLOSE, _GAUSS = 0.01, 256
 METHODS = ("integrated gradients", "gradient times input", "occlusion", "Shapley values", "Grad-CAM")
 FLOATS = ("numbers", "missing", "pixels", "values")
 """Parts of forms that are numbers, so that a path between two of them is straight."""
-_EVALUATIONS, _FLOPS = 2_000, 4e11
+_EVALUATIONS, _FLOPS = 2_000, 2e11
+_PATH_FLOPS, _FEWER = 2e10, 4
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,23 @@ def attribute(
         method: one of METHODS.
         seed: of what a method draws.
         noise: seed of noise on looked-up vectors, for methods that go through them.
-        few: whether the smallest number of draws will do.
+        few: whether the smallest number of draws and steps will do.
     """
     if method == "integrated gradients":
-        return integrated_gradients(question, row, noise=noise)
+        return integrated_gradients(question, row, noise=noise, rules=RULES[:1] if few else RULES)
     if method == "gradient times input":
         return gradient_times_input(question, row, noise=noise)
     if method == "occlusion":
         return occlusion(question, row)
     if method == "Shapley values":
-        return shapley(question, row, evaluations=1 if few else affordable(question, row), seed=seed)
+        draws = 1 if few else affordable(question, row) // (1 if noise is None else _FEWER)
+        return shapley(question, row, evaluations=draws, seed=seed)
     return grad_cam(question, row)
 
 
-def integrated_gradients(question: Question, row: Row, *, noise: int | None = None) -> Attribution:
+def integrated_gradients(
+    question: Question, row: Row, *, noise: int | None = None, rules: Sequence[tuple[int, int]] = RULES
+) -> Attribution:
     """Integrated gradients (Sundararajan et al. 2017, arXiv 1703.01365).
 
     The path is straight, from the baseline row (padding for words, the channels' means for pictures, a series' own
@@ -83,8 +88,8 @@ def integrated_gradients(question: Question, row: Row, *, noise: int | None = No
     total = float(question.ask(row.arrays)[0] - at_baseline(question, row))
     best: Attribution | None = None
     flops = sum(n.flops() for n in question.networks)
-    for steps, power in RULES:
-        if best is not None and steps * flops > _FLOPS:
+    for steps, power in rules:
+        if best is not None and steps * flops > _PATH_FLOPS:
             break
         points, weights = quadrature(steps, power)
         found = _along(question, row, points, weights, noise)

@@ -15,12 +15,17 @@ from torch.nn import functional as F
 from limpid.core.forms import GridShape
 from limpid.planning.assemble import Assembled
 
+_PLACES = 7
+
 
 def cam(
     network: Assembled, batch: Mapping[str, Tensor], evidence: Callable[[Tensor], Tensor], shapes: Mapping[str, Any]
 ) -> tuple[str, Tensor] | None:
-    """Where in the picture the evidence comes from: the maps of the last layer that has places, each weighed by the
-    mean of its gradient, added up, and what is negative set to 0.
+    """Where in the picture the evidence comes from: maps, each weighed by the mean of its gradient, added up, and what
+    is negative set to 0.
+
+    The maps are those of the last layer that still has 7 places a side, as the nets of the paper have 7 or 14; of
+    small pictures, a quarter of their side, and at least 2.
 
     Args:
         network: in eval mode.
@@ -35,7 +40,8 @@ def cam(
         shape = shapes[name]
         net = network.nets[f"input_{network.inputs.index(name)}"]
         if isinstance(shape, GridShape) and any(isinstance(m, nn.Conv2d) for m in net.modules()):
-            maps, gradient = _last_maps(network, net, batch, evidence)
+            least = (min(_PLACES, shape.height // 4), min(_PLACES, shape.width // 4))
+            maps, gradient = _last_maps(network, net, batch, evidence, least)
             if maps is None or gradient is None:
                 return None
             weights = gradient.mean(dim=(2, 3), keepdim=True)
@@ -46,13 +52,18 @@ def cam(
 
 
 def _last_maps(
-    network: Assembled, net: nn.Module, batch: Mapping[str, Tensor], evidence: Callable[[Tensor], Tensor]
+    network: Assembled,
+    net: nn.Module,
+    batch: Mapping[str, Tensor],
+    evidence: Callable[[Tensor], Tensor],
+    least: tuple[int, int],
 ) -> tuple[Tensor | None, Tensor | None]:
-    """(1,C,h,w) maps of the last module that gives some of more than one place, and the evidence's gradient there."""
+    """(1,C,h,w) maps of the last module that gives some of so many places a side, and the evidence's gradient there."""
     seen: list[Tensor] = []
+    high, wide = (max(2, n) for n in least)
 
     def keep(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] > 1 and output.shape[3] > 1:
+        if isinstance(output, Tensor) and output.dim() == 4 and output.shape[2] >= high and output.shape[3] >= wide:
             seen.append(output)
 
     handles = [module.register_forward_hook(keep) for module in net.modules()]

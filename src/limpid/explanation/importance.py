@@ -5,7 +5,7 @@ Legend of shapes: N rows, U columns (or inputs), G points of a grid, K outputs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,12 +59,28 @@ def whole_model(
 
 
 def permutation_importance(
-    model: Model, arrays: Mapping[str, Array], target: Array, *, seed: int = 0
+    model: Model,
+    arrays: Mapping[str, Array],
+    target: Array,
+    *,
+    seed: int = 0,
+    go_on: Callable[[], bool] = lambda: True,
 ) -> dict[str, Any]:
     """How much worse the first metric gets when one column's values are dealt out anew among the rows (Breiman 2001).
 
     All encoded parts of a column move together; each column is shuffled five times, and the interval is that of the
     mean (t distribution).
+
+    Args:
+        model: what answers.
+        arrays: N encoded rows.
+        target: (N,...) their encoded targets.
+        seed: of the shuffles.
+        go_on: asked before each shuffle; where it says no, only whole passes over the columns count, and with fewer
+            than two of them there is no "importance".
+
+    Returns:
+        {"metric", "score", "rows", "importance": [{"column", "loss", "low", "high"}], the most important first}.
     """
     metric = model.task.metrics[0]
     sign = 1.0 if metric.greater_is_better else -1.0
@@ -74,16 +90,24 @@ def permutation_importance(
 
     base = score(arrays)
     draws = np.random.default_rng(seed)
-    found: list[dict[str, Any]] = []
-    for name in list(model.encoders.columns)[:_MOST_COLUMNS]:
-        losses = []
-        for _ in range(_REPEATS):
+    names = list(model.encoders.columns)[:_MOST_COLUMNS]
+    losses: list[list[float]] = []
+    for _ in range(_REPEATS):
+        one_pass = []
+        for name in names:
+            if not go_on():
+                break
             order = draws.permutation(len(target))
-            losses.append(sign * (base - score(_dealt(model, arrays, name, order))))
-        mean, low, high = mean_and_interval(losses)
+            one_pass.append(sign * (base - score(_dealt(model, arrays, name, order))))
+        if len(one_pass) < len(names):
+            break
+        losses.append(one_pass)
+    found: list[dict[str, Any]] = []
+    for n, name in enumerate(names if len(losses) > 1 else ()):
+        mean, low, high = mean_and_interval([one_pass[n] for one_pass in losses])
         found.append({"column": name, "loss": mean, "low": low, "high": high})
     found.sort(key=lambda entry: entry["loss"], reverse=True)
-    return {"metric": metric.name, "score": base, "importance": found}
+    return {"metric": metric.name, "score": base, "rows": len(target), "importance": found}
 
 
 def dependence(model: Model, frame: pl.DataFrame, name: str, output: int) -> dict[str, Any]:

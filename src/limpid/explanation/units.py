@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +122,7 @@ class Row:
         words = [found.different[w] for w in found.word]
         tokens = self.arrays[f"{input_of(name)}.tokens"][0]
         self.words[name] = words
-        self.owners[input_of(name)] = _owners(words, tokens, shape, modality)
+        self.owners[input_of(name)] = _owners(text, words, tokens, shape, modality)
         edges = np.unique(np.linspace(0, len(words), min(_MOST_WORDS, len(words)) + 1).astype(int)).tolist()
         for first, last in pairwise(edges):  # of a long text several neighbouring words are one unit
             said = " ".join(words[first:last])
@@ -209,22 +210,39 @@ class Row:
         return found
 
 
-def _owners(words: Sequence[str], tokens: Array, shape: SeqShape, modality: Any) -> Array:
+def _owners(text: str, words: Sequence[str], tokens: Array, shape: SeqShape, modality: Any) -> Array:
     """(T) the word that each token belongs to, -1 where that is not known."""
     owner = np.full(len(tokens), -1)
     if not words:
         return owner
-    alone = modality.encode(pl.Series(list(words)), Repairs())["tokens"]
-    counts = (alone != 0).sum(axis=1)
+    different = list(dict.fromkeys(words))
+    tally = (modality.encode(pl.Series(different), Repairs())["tokens"] != 0).sum(axis=1)
+    counts = tally[[different.index(w) for w in words]] if len(different) < len(words) else tally
     filled = int((tokens != 0).sum())
-    if shape.pieces is not None:  # all words first, then the pieces of each of them
+    letters = normalize("NFKC", text).casefold()[:filled]
+    if len(letters) == filled and counts.sum() == sum(map(len, words)):  # a token for each character
+        order = _of_letters(letters, words)
+    elif shape.pieces is not None:  # all words first, then the pieces of each of them
         order = np.concatenate([np.arange(len(words)), np.repeat(np.arange(len(words)), counts - 1)])
     else:
         order = np.repeat(np.arange(len(words)), counts)
-    if len(order) < filled:  # marks of beginning and end, or characters between words
+    if len(order) < filled:  # marks of beginning and end
         return owner
     owner[:filled] = order[:filled]
     return owner
+
+
+def _of_letters(letters: str, words: Sequence[str]) -> Array:
+    """The word that each character belongs to; what stands between two words belongs to the first."""
+    order = np.zeros(len(letters), np.int64)
+    place = 0
+    for n, word in enumerate(words):
+        place = letters.find(word, place)
+        if place < 0:  # cut off
+            break
+        order[place:] = n
+        place += len(word)
+    return order
 
 
 def typical(arrays: Mapping[str, Array]) -> Arrays:

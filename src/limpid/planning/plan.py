@@ -50,6 +50,9 @@ class EvaluateSpec(Spec):
     """How the model is judged."""
 
     baselines: bool = Field(default=True, description="whether baselines are trained beside the model")
+    importance: bool = Field(
+        default=True, description="whether the report says how much worse the model gets with each column shuffled"
+    )
     intervals: int = Field(default=400, ge=0, le=10_000, description="bootstrap samples behind the 95 % intervals")
 
 

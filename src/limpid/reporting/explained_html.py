@@ -14,10 +14,10 @@ from typing import Any
 from markupsafe import Markup
 
 from limpid.reporting.pages import page
+from limpid.reporting.ranked import WIDTH, ranked, rows
 from limpid.reporting.wording import listing, mapping, number, plain, real, score
 
 _BARS, _WORDS = 20, 400
-_WIDTH, _ROW = 420, 22
 _FOR, _AGAINST = (0, 62, 120), (166, 60, 0)
 
 
@@ -104,7 +104,7 @@ def _whole(record: Mapping[str, Any]) -> dict[str, Any]:
         "metric": plain(record.get("metric"), 40),
         "score": score(record.get("score")),
         "of": plain(record.get("of"), 120),
-        "importance": Markup(_ranked(entries[: 2 * _BARS])),
+        "importance": Markup(ranked(entries[: 2 * _BARS])),
         "more": max(0, len(entries) - 2 * _BARS),
         "curves": [
             {"column": plain(c.get("column"), 60), "svg": Markup(_curve(c)), "number": c.get("kind") == "number"}
@@ -131,48 +131,7 @@ def _bars(units: Sequence[Mapping[str, Any]], values: Sequence[float]) -> str:
         unit = units[n]
         value = f" = {plain(unit.get('value'), 24)}" if unit.get("kind") == "column" else ""
         named.append((plain(unit.get("name"), 30) + value, values[n], None))
-    return _rows(named, "How much each part speaks for (+) or against (−) the answer")
-
-
-def _ranked(entries: Sequence[Mapping[str, Any]]) -> str:
-    named = [
-        (plain(e.get("column"), 44), real(e.get("loss")) or 0.0, (real(e.get("low")), real(e.get("high"))))
-        for e in entries
-    ]
-    return (
-        _rows(named, "How much worse the metric gets when a column is shuffled, with 95 % intervals") if named else ""
-    )
-
-
-def _rows(named: Sequence[tuple[str, float, tuple[float | None, float | None] | None]], says: str) -> str:
-    top = max((abs(v) for _, v, _ in named), default=0.0) or 1.0
-    low, high = min(0.0, *(v for _, v, _ in named)) / top, max(0.0, *(v for _, v, _ in named)) / top
-    left, room = 210, _WIDTH - 210 - 70
-    scale = room / ((high - low) or 1.0)
-    zero = left - low * scale
-    parts = []
-    for n, (name, value, span) in enumerate(named):
-        y = n * _ROW
-        width = abs(value) / top * scale
-        x = zero if value >= 0 else zero - width
-        style = "up" if value >= 0 else "down"
-        parts.append(
-            f'<text class="bar-name" x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(plain(name, 34))}</text>'
-        )
-        parts.append(f'<rect class="{style}" x="{x:.1f}" y="{y + 4}" width="{max(width, 0.5):.1f}" height="14"/>')
-        if span is not None and span[0] is not None and span[1] is not None:
-            a, b = (zero + min(max(v / top, low), high) * scale for v in span if v is not None)
-            parts.append(f'<path class="span" d="M{a:.1f},{y + 11}H{b:.1f}"/>')
-        sign = "+" if value >= 0 else "−"
-        parts.append(
-            f'<text class="bar-value" x="{_WIDTH - 64}" y="{y + 15}">{sign}{escape(number(abs(value), 3))}</text>'
-        )
-    parts.append(f'<path class="axis" d="M{zero:.1f},0V{len(named) * _ROW}"/>')
-    height = len(named) * _ROW
-    return (
-        f'<svg class="rows" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img" '
-        f'aria-label="{escape(says, quote=True)}">{"".join(parts)}</svg>'
-    )
+    return rows(named, "How much each part speaks for (+) or against (−) the answer")
 
 
 def _text(units: Sequence[Mapping[str, Any]], values: Sequence[float], column: str) -> str:
@@ -240,7 +199,7 @@ def _series(picture: Mapping[str, Any], says: str) -> str:
     if len(line) < 2 or len(line) != len(heat):
         return ""
     low, high = min(line), max(line)
-    step = _WIDTH / len(line)
+    step = WIDTH / len(line)
     points = "L".join(
         f"{(n + 0.5) * step:.1f},{104 - (v - low) / ((high - low) or 1.0) * 96:.1f}" for n, v in enumerate(line)
     )
@@ -251,10 +210,10 @@ def _series(picture: Mapping[str, Any], says: str) -> str:
             f"M{n * step:.1f},150v{-v / top * 36:.1f}h{step * 0.9:.1f}v{v / top * 36:.1f}z"
         )
     return (
-        f'<svg class="bars" viewBox="0 0 {_WIDTH} 190" width="{_WIDTH}" height="190" role="img" '
+        f'<svg class="bars" viewBox="0 0 {WIDTH} 190" width="{WIDTH}" height="190" role="img" '
         f'aria-label="{escape(plain(says, 200), quote=True)}"><path class="stroke" d="M{points}"/>'
         f'<path class="up" d="{bars["up"]}"/><path class="down" d="{bars["down"]}"/>'
-        f'<path class="axis" d="M0,150H{_WIDTH}"/></svg>'
+        f'<path class="axis" d="M0,150H{WIDTH}"/></svg>'
     )
 
 
@@ -262,7 +221,7 @@ def _curve(curve: Mapping[str, Any]) -> str:
     points = [mapping(p) for p in listing(curve.get("points"))]
     if curve.get("kind") != "number":
         named = [(plain(p.get("value"), 34), real(p.get("mean")) or 0.0, None) for p in points]
-        return _rows(named, "The mean answer at each value")
+        return rows(named, "The mean answer at each value")
     x = [real(p.get("value")) or 0.0 for p in points]
     mean = [real(p.get("mean")) or 0.0 for p in points]
     single = [[real(v) or 0.0 for v in listing(row)] for row in listing(curve.get("single"))]
@@ -273,7 +232,7 @@ def _curve(curve: Mapping[str, Any]) -> str:
     low, high = min(every), max(every)
     left, right = min(x), max(x)
 
-    wide, tall = (_WIDTH - 60) / ((right - left) or 1.0), 158 / ((high - low) or 1.0)
+    wide, tall = (WIDTH - 60) / ((right - left) or 1.0), 158 / ((high - low) or 1.0)
 
     def path(values: Sequence[float]) -> str:
         places = ((50 + (a - left) * wide, 170 - (b - low) * tall) for a, b in zip(x, values, strict=False))
@@ -285,12 +244,12 @@ def _curve(curve: Mapping[str, Any]) -> str:
         f"The answer from {number(left)} to {number(right)}: mean between {number(min(mean))} and {number(max(mean))}"
     )
     return (
-        f'<svg class="bars" viewBox="0 0 {_WIDTH} 196" width="{_WIDTH}" height="196" role="img" '
+        f'<svg class="bars" viewBox="0 0 {WIDTH} 196" width="{WIDTH}" height="196" role="img" '
         f'aria-label="{escape(says, quote=True)}">{thin}{dashed}<path class="stroke" d="{path(mean)}"/>'
         f'<text class="bar-value" x="44" y="16" text-anchor="end">{escape(number(high, 3))}</text>'
         f'<text class="bar-value" x="44" y="172" text-anchor="end">{escape(number(low, 3))}</text>'
         f'<text class="bar-value" x="50" y="192">{escape(number(left, 3))}</text>'
-        f'<text class="bar-value" x="{_WIDTH - 10}" y="192" text-anchor="end">{escape(number(right, 3))}</text></svg>'
+        f'<text class="bar-value" x="{WIDTH - 10}" y="192" text-anchor="end">{escape(number(right, 3))}</text></svg>'
     )
 
 

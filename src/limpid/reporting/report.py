@@ -19,6 +19,7 @@ from limpid.reporting.described import described, target_figures
 from limpid.reporting.forecast_figures import forecast_figures
 from limpid.reporting.network import network_svg
 from limpid.reporting.pages import page
+from limpid.reporting.ranked import ranked
 from limpid.reporting.shown import shown
 from limpid.reporting.terminal import settings
 from limpid.reporting.trained import curve_figures, guards, story
@@ -37,7 +38,7 @@ from limpid.reporting.wording import (
 )
 
 _PLAN_LIMIT = 16 << 20
-MAX_SETTINGS, MAX_WORST, MAX_REPAIRS = 150, 20, 50
+MAX_SETTINGS, MAX_WORST, MAX_REPAIRS, MAX_NEEDS, MAX_FINDINGS = 150, 20, 50, 30, 60
 
 
 def write_report(folder: RunFolder) -> Path:
@@ -95,6 +96,8 @@ def report_html(folder: RunFolder) -> str:
         "story": story(events),
         "guards": guards(events),
         "calibration": [(plain(k, 30), plain(v, 300)) for k, v in mapping(metrics.get("calibration")).items()],
+        "audit": _audit(_json(folder, folder.audit)),
+        "needs": _needs(mapping(metrics.get("importance"))),
         "worst": [_worst(mapping(w)) for w in listing(details.get("worst"))[:MAX_WORST]],
         "slices": [_slice(mapping(s)) for s in listing(details.get("slices"))[:20]],
         "classes_more": max(0, len(listing(details.get("classes"))) - result_figures.MAX_CLASSES),
@@ -109,6 +112,40 @@ def report_html(folder: RunFolder) -> str:
         "seed": plain(plan.get("seed", metrics.get("seed", "")), 30),
     }
     return page("report.html.j2", context, drawn)
+
+
+def _needs(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the model needs, as bars; None where it was not measured."""
+    entries = [mapping(e) for e in listing(record.get("importance"))]
+    if not entries:
+        return None
+    return {
+        "svg": Markup(ranked(entries[:MAX_NEEDS])),
+        "metric": plain(record.get("metric"), 40),
+        "rows": number(record.get("rows")),
+        "more": max(0, len(entries) - MAX_NEEDS),
+    }
+
+
+def _audit(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What an audit found, the gravest first; None without one."""
+    found = [mapping(f) for f in listing(record.get("findings"))]
+    if not found:
+        return None
+    shown, more = capped(found, MAX_FINDINGS)
+    return {
+        "rows": number(record.get("rows")),
+        "part": plain(record.get("part") or "given", 20),
+        "more": more,
+        "findings": [
+            {
+                "level": plain(f.get("level"), 10),
+                **{key: plain(f.get(key), limit) for key, limit in (("topic", 30), ("what", 240), ("advice", 400))},
+                "evidence": plain(f.get("evidence"), 600),
+            }
+            for f in shown
+        ],
+    }
 
 
 def _plan(folder: RunFolder) -> Mapping[str, Any]:

@@ -1,0 +1,183 @@
+"""Which rows does an audit look at, which of them did the model learn from, and what stands in them?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from limpid.api.forecasts import cutting_of
+from limpid.api.rows import read_rows
+from limpid.auditing.features import small
+from limpid.auditing.findings import Finding
+from limpid.auditing.judged import Judged, joined, judge
+from limpid.auditing.known_rows import Known, parts_of
+from limpid.bundle.model import Model as Bundle
+from limpid.core.errors import LimpidError, RequestError
+from limpid.core.forms import FIELDS
+from limpid.core.names import did_you_mean
+from limpid.core.repairs import Repairs
+from limpid.core.run import RunFolder
+from limpid.core.schema import ColumnSpec
+from limpid.data.sources.layout import arrange
+from limpid.data.table import Table, open_table
+from limpid.planning.plan import Plan, plan_from_dict
+from limpid.planning.settings import read_recipe
+
+MOST_ROWS, MOST_LONG_ROWS = 100_000, 10_000
+"""Of a larger table so many rows, spread evenly, are audited; fewer where a row is more than a table's columns."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an audit looks at.
+
+    Args:
+        everything: rows of DATA, and of the training file where it is another one that can be read.
+        held: those that the model was not fitted to.
+        part: which rows these are: "test", "valid", or "" for all rows of DATA.
+        cells: raw cells of `everything` with all columns that could give something away; None where rows are windows.
+        specs: what the columns of `cells` are.
+        why: why it is not known which rows the model learnt from, or "".
+        only_training: whether DATA holds nothing but rows that the model was fitted to.
+    """
+
+    everything: Judged
+    held: Judged
+    part: str
+    cells: pl.DataFrame | None
+    specs: Mapping[str, ColumnSpec]
+    why: str
+    only_training: bool
+
+    @property
+    def pictures(self) -> dict[str, np.ndarray]:
+        """Small vectors of columns that are pictures, to find near copies by."""
+        arrays = self.everything.arrays
+        return {name.removesuffix(".pixels"): small(a) for name, a in arrays.items() if name.endswith(".pixels")}
+
+    def notes(self) -> list[Finding]:
+        """What is to be said of the rows themselves."""
+        if not self.only_training:
+            return []
+        return [
+            Finding(
+                "coverage",
+                "warning",
+                "all rows are ones that the model was fitted to, so every figure here flatters it",
+                f"{len(self.held):,} rows",
+                "audit it on rows that it has not seen",
+            )
+        ]
+
+
+def read(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFolder | None, repairs: Repairs) -> Subject:
+    """Read DATA, and the training file where the run folder tells which it was.
+
+    Args:
+        bundle: the model.
+        data: the table.
+        groups: columns that are asked for beside the model's.
+        folder: of the run; None for a bundle.
+        repairs: tally of what had to be mended.
+
+    Raises:
+        LimpidError: the data do not fit the model.
+    """
+    if cutting_of(bundle) is not None:
+        return _windows(bundle, data, groups, repairs)
+    _check(data, groups)
+    plan = None if folder is None else plan_from_dict(read_recipe(folder.plan), where=str(folder.plan))
+    specs = {**bundle.encoders.columns, **bundle.targets}
+    if plan is not None:
+        specs = {**plan.data.columns, **specs}
+    none = Known(np.zeros(0, dtype="<U5"), "a bundle does not say which rows it learnt from")
+    known = none if folder is None else parts_of(folder, arrange(data, bundle.series), bundle.rows)
+    everything, cells = _judged(bundle, data, groups, known, specs, repairs)
+    why, only = known.why, bool(len(known.part)) and bool((everything.part == "train").all())
+    mine, part = _held(everything)
+    if folder is not None and plan is not None and not known.training:
+        other = _training(plan, bundle, groups, folder, specs)
+        if other is None:
+            why = why or "the training file is not where it was"
+        else:
+            if known.why:  # rows of another file: held out, as far as is known
+                everything = replace(everything, part=np.full(len(everything), "test"))
+                mine = everything
+            seen, seen_cells = other
+            both = [n for n in cells.columns if n in seen_cells.columns]
+            text = [f.select(pl.col(n).cast(pl.String, strict=False) for n in both) for f in (cells, seen_cells)]
+            same = [f.select(both) for f in (cells, seen_cells)]
+            cells = pl.concat(same if same[0].schema == same[1].schema else text)
+            everything, why = joined(everything, seen), ""
+    return Subject(everything, mine, part, cells, {n: s for n, s in specs.items() if n in cells.columns}, why, only)
+
+
+def _judged(
+    bundle: Bundle,
+    table: Table,
+    groups: Sequence[str],
+    known: Known,
+    specs: Mapping[str, ColumnSpec],
+    repairs: Repairs,
+) -> tuple[Judged, pl.DataFrame]:
+    most = MOST_ROWS if set(bundle.encoders.inputs.values()) == {FIELDS} else MOST_LONG_ROWS
+    rows = read_rows(bundle, table, repairs, targets=True, most=most, beside=groups)
+    assert rows.target is not None
+    part = known.part[rows.rows] if len(known.part) else np.full(len(rows), "", dtype="<U5")
+    arranged = arrange(table, bundle.series)
+    heavy = arranged.heavy | set(bundle.encoders.files)
+    names = [n for n in arranged.columns if n in specs and n not in heavy]
+    cells = arranged.read(names, rows=rows.rows)
+    return judge(bundle, rows.frame, rows.arrays, rows.target, rows.rows, part), cells
+
+
+def _held(everything: Judged) -> tuple[Judged, str]:
+    """Rows that the model was not fitted to: test rows, else validation rows, else all."""
+    for part in ("test", "valid"):
+        if (everything.part == part).any():
+            return everything.parts(part), part
+    return everything, ""
+
+
+def _training(
+    plan: Plan, bundle: Bundle, groups: Sequence[str], folder: RunFolder, specs: Mapping[str, ColumnSpec]
+) -> tuple[Judged, pl.DataFrame] | None:
+    """Rows of the file that the model was trained on, where it still stands in its place."""
+    try:
+        table = open_table(plan.data.source)
+        known = parts_of(folder, arrange(table, bundle.series), bundle.rows)
+        if not known.training or any(name not in table.columns for name in groups):
+            return None
+        judged, cells = _judged(bundle, table, groups, known, specs, Repairs())
+    except LimpidError:
+        return None  # the audit says that the training rows could not be compared
+    used = judged.part != ""
+    return judged.take(used), cells.filter(pl.Series(used))
+
+
+def _windows(bundle: Bundle, table: Table, groups: Sequence[str], repairs: Repairs) -> Subject:
+    if groups:
+        raise RequestError(
+            "the rows of a forecast are windows of series, which have no groups",
+            where=f"--group {groups[0]}",
+            expected="a model that answers for rows",
+            fix="leave out --group",
+        )
+    rows = read_rows(bundle, table, repairs, targets=True, most=MOST_LONG_ROWS)
+    assert rows.target is not None
+    judged = judge(bundle, rows.frame, rows.arrays, rows.target, rows.rows, np.full(len(rows), "", dtype="<U5"))
+    return Subject(judged, judged, "", None, {}, "the rows of a forecast are windows of series", False)
+
+
+def _check(table: Table, groups: Sequence[str]) -> None:
+    for name in groups:
+        if name not in table.columns:
+            raise RequestError(
+                f"{table.name} has no column {name!r}",
+                where=f"--group {name}",
+                expected=f"one of its {len(table.columns)} columns",
+                fix=did_you_mean(name, table.columns),
+            )

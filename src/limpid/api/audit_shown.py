@@ -1,0 +1,75 @@
+"""An audit in the terminal: findings with their signs, then a table for each grouping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group as Together
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from limpid.auditing.fairness import Fairness
+from limpid.auditing.findings import LEVELS
+from limpid.auditing.spans import NONE, Span
+from limpid.reporting.wording import plain
+
+if TYPE_CHECKING:
+    from limpid.api.audited import Audit
+
+_SIGNS = {"ok": ("ok", "green"), "look": ("?", "yellow"), "warning": ("!", "bold red"), "fault": ("X", "bold red")}
+_TITLES = {
+    "selection_rate": "selected", "accuracy": "accuracy", "tpr": "TPR", "fpr": "FPR", "precision": "precision",
+    "observed": "observed", "bias": "bias", "error": "error", "coverage": "90 % interval",
+}  # fmt: skip
+_MOST_TABLES, _MOST_GROUPS = 12, 20
+
+
+def shown(audit: Audit) -> RenderableType:
+    """What `limpid audit` prints."""
+    counts = {level: sum(f.level == level for f in audit.findings) for level in reversed(LEVELS)}
+    part = f" of the {audit.part} part" if audit.part else ""
+    pieces: list[RenderableType] = [
+        Text(f"audit of {audit.rows:,} rows{part}: " + ", ".join(f"{n} {level}" for level, n in counts.items() if n)),
+    ]
+    for finding in audit.findings:
+        sign, style = _SIGNS[finding.level]
+        line = Text(f"{sign:>2}  ", style=style)
+        line.append(f"{finding.topic}: ", style="bold")
+        line.append(plain(finding.what, 400), style="")
+        pieces += [Text(), line, Text("    " + plain(finding.evidence, 1_200), style="dim")]
+        if finding.advice and finding.level != "ok":
+            pieces.append(Text("    " + plain(finding.advice, 600)))
+    told = [t for t in audit.fairness if sum(g.decides for g in t.groups) > 1]
+    for table in told[:_MOST_TABLES]:
+        pieces += [Text(), _table(table)]
+    if len(audit.fairness) > len(told[:_MOST_TABLES]):
+        pieces.append(Text(f"and {len(audit.fairness) - len(told[:_MOST_TABLES])} more tables in --json"))
+    return Together(*pieces)
+
+
+def _table(table: Fairness) -> RenderableType:
+    names = [n for n in _TITLES if any(n in g.figures for g in table.groups)]
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    drawn.add_column(Text(plain(table.column, 40)), overflow="fold")
+    drawn.add_column("rows", justify="right")
+    for name in names:
+        drawn.add_column(_TITLES[name], justify="right")
+    for group in table.groups[:_MOST_GROUPS]:
+        few = "" if group.decides else " (few)"
+        cells = [Text(_cell(group.figures.get(name, NONE))) for name in names]
+        drawn.add_row(Text(plain(group.name, 40) + few), f"{group.rows:,}", *cells)
+    if len(table.groups) > _MOST_GROUPS:
+        drawn.add_row(Text(f"and {len(table.groups) - _MOST_GROUPS} more"))
+    title = f"Groups by {table.column}" + (f", {table.positive!r} against the rest" if table.positive else "")
+    below = [Text(plain(table.note, 200), style="dim")] if table.note else []
+    return Together(Text(plain(title, 200), style="bold underline"), drawn, *below)
+
+
+def _cell(span: Span) -> str:
+    if span.value is None:
+        return "-"
+    if span.low is None or span.high is None:
+        return f"{span.value:.3g}"
+    reach = max(span.high - span.value, span.value - span.low)
+    return f"{span.value:.2f}±{reach:.2f}" if abs(span.value) < 100 else f"{span.value:.3g}±{reach:.2g}"

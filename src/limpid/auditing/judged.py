@@ -1,0 +1,141 @@
+"""Rows with what the model makes of them: what every part of an audit looks at.
+
+Legend of shapes: N rows, K classes, R targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from limpid.bundle.model import Model
+from limpid.core.contracts import Prediction
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """N rows and the model's answers to them.
+
+    Args:
+        bundle: the model.
+        frame: raw cells, with columns that were asked for beside the model's.
+        arrays: "INPUT.PART" -> encoded cells.
+        target: (N,) classes, (N,K) labels or (N,R) values.
+        rows: (N,) source row numbers.
+        part: (N,) "train", "valid", "test", or "" where the run does not say.
+        prediction: of the model.
+        loss: (N,) how wrong each answer is.
+    """
+
+    bundle: Model
+    frame: pl.DataFrame
+    arrays: Mapping[str, Array]
+    target: Array
+    rows: Array
+    part: Array
+    prediction: Prediction
+    loss: Array
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: Array) -> Judged:
+        """Some of the rows, by position or by a mask."""
+        at = np.flatnonzero(index) if index.dtype == bool else np.asarray(index, dtype=np.int64)
+        return replace(
+            self,
+            frame=self.frame[at],
+            arrays={name: array[at] for name, array in self.arrays.items()},
+            target=self.target[at],
+            rows=self.rows[at],
+            part=self.part[at],
+            prediction=_some(self.prediction, at),
+            loss=self.loss[at],
+        )
+
+    def parts(self, *names: str) -> Judged:
+        """The rows of some parts."""
+        return self.take(np.isin(self.part, names))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes or labels; empty for tasks without them."""
+        task = cast(Any, self.bundle.task)
+        return tuple(str(c) for c in task.classes) if self.bundle.task.name == "classification" else ()
+
+    @property
+    def labels(self) -> bool:
+        """Whether a row may have several classes at once."""
+        return bool(self.classes) and self.target.ndim == 2
+
+    @property
+    def decided(self) -> Array:
+        """(N,) classes or (N,K) bool labels that the model decides for."""
+        assert self.classes, "only classification decides"
+        return np.asarray(cast(Any, self.bundle.task).decide(self.prediction.values))
+
+    @property
+    def positive(self) -> int:
+        """The class that the task calls positive: the second one."""
+        return 1
+
+
+def judge(
+    bundle: Model, frame: pl.DataFrame, arrays: Mapping[str, Array], target: Array, rows: Array, part: Array
+) -> Judged:
+    """Ask the model.
+
+    Args:
+        bundle, frame, arrays, target, rows, part: as `Judged` has them.
+    """
+    prediction = bundle.task.predict(bundle.raw(arrays))
+    return Judged(bundle, frame, arrays, target, rows, part, prediction, bundle.task.example_loss(target, prediction))
+
+
+def again(judged: Judged, arrays: Mapping[str, Array]) -> Prediction:
+    """The model's answers to the same rows with changed cells."""
+    return judged.bundle.task.predict(judged.bundle.raw(arrays))
+
+
+def joined(first: Judged, second: Judged) -> Judged:
+    """Rows of two tables for the same model; raw cells of columns that both have, as text where their types differ."""
+    names = [n for n in first.frame.columns if n in second.frame.columns]
+    frames = [first.frame.select(names), second.frame.select(names)]
+    apart = [n for n in names if frames[0].schema[n] != frames[1].schema[n]]
+    frames = [f.with_columns(pl.col(n).cast(pl.String, strict=False) for n in apart) for f in frames]
+    one, two = first.prediction, second.prediction
+
+    def both(a: Array | None, b: Array | None) -> Array | None:
+        return None if a is None or b is None else np.concatenate([a, b])
+
+    return replace(
+        first,
+        frame=pl.concat(frames),
+        arrays={name: np.concatenate([array, second.arrays[name]]) for name, array in first.arrays.items()},
+        target=np.concatenate([first.target, second.target]),
+        rows=np.concatenate([first.rows, second.rows]),
+        part=np.concatenate([first.part, second.part]),
+        prediction=Prediction(
+            np.concatenate([one.values, two.values]),
+            both(one.lower, two.lower),
+            both(one.upper, two.upper),
+            both(one.quantiles, two.quantiles),
+        ),
+        loss=np.concatenate([first.loss, second.loss]),
+    )
+
+
+def _some(prediction: Prediction, at: Array) -> Prediction:
+    """Rows of a prediction, in the order of `at`."""
+
+    def of(values: Array | None) -> Array | None:
+        return None if values is None else values[at]
+
+    return Prediction(prediction.values[at], of(prediction.lower), of(prediction.upper), of(prediction.quantiles))
