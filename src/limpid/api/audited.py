@@ -12,7 +12,18 @@ import numpy as np
 from limpid.api.audit_rows import Subject, read
 from limpid.api.model import Model, load
 from limpid.api.runs import Run
-from limpid.auditing import calibration, card, fairness, leaks, mitigation, overfit, proxies, robustness, unequal
+from limpid.auditing import (
+    calibration,
+    card,
+    fairness,
+    leaks,
+    mislabelled,
+    mitigation,
+    overfit,
+    proxies,
+    robustness,
+    unequal,
+)
 from limpid.auditing.findings import Finding, Level, gravest_first, worst
 from limpid.auditing.groups import SMALLEST, groupings
 from limpid.core.repairs import Repairs
@@ -30,6 +41,7 @@ class Audit:
         calibration: probabilities, or intervals, held against what came true.
         mitigation: for each grouping what thresholds of its groups would change.
         robustness: what changed cells do to the figures.
+        suspects: rows whose class may be wrong, the surest first.
         rows: number of rows that the figures are of.
         part: which rows they are: "test", "valid", or "" for all rows of DATA.
         repairs: what had to be mended in the data.
@@ -40,6 +52,7 @@ class Audit:
     calibration: calibration.Calibration
     mitigation: list[mitigation.Trade]
     robustness: list[robustness.Change]
+    suspects: list[mislabelled.Suspect]
     rows: int
     part: str
     repairs: Repairs = field(repr=False)
@@ -60,6 +73,7 @@ class Audit:
             "calibration": self.calibration.as_dict(),
             "mitigation": [t.as_dict() for t in self.mitigation],
             "robustness": [c.as_dict() for c in self.robustness],
+            "suspects": [s.as_dict() for s in self.suspects],
             "repairs": self.repairs.as_list(),
         }
 
@@ -130,7 +144,9 @@ def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs) -> Audit:
     changes = robustness.measure(held) if len(held) >= SMALLEST else []
     findings += robustness.findings_of(changes)
     findings += overfit.findings_of(everything, held, known=not subject.why)
-    return Audit(gravest_first(findings), tables, measured, trades, changes, len(held), subject.part, repairs)
+    of_labels, suspects = mislabelled.findings_of(everything)
+    findings += of_labels
+    return Audit(gravest_first(findings), tables, measured, trades, changes, suspects, len(held), subject.part, repairs)
 
 
 def _unequal(

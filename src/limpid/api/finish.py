@@ -118,6 +118,9 @@ def importance(bundle: Bundle, part: Encoded, seed: int, clock: Clock) -> dict[s
     Without a budget the number of rows follows from the operations that they take, so that no clock is read; under one
     it stops in time for the report.
     """
+    end = clock.deadline(_REPORT_SECONDS)
+    if end is not None and time.monotonic() > end:
+        return {}
     from limpid.explanation.importance import permutation_importance
 
     columns = len(bundle.encoders.columns)
@@ -126,7 +129,6 @@ def importance(bundle: Bundle, part: Encoded, seed: int, clock: Clock) -> dict[s
     if columns < 2 or rows < _FEWEST_ROWS:
         return {}
     index = np.linspace(0, len(part) - 1, rows).astype(np.int64)
-    end = clock.deadline(_REPORT_SECONDS)
     found = permutation_importance(
         bundle,
         {name: np.asarray(array[index]) for name, array in part.arrays.items()},
