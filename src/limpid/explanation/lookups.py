@@ -39,24 +39,25 @@ class _Mode(TorchFunctionMode):
         if func is F.embedding:
             ids = args[0] if args else kwargs["input"]
             return self.answer(ids, func(*args, **kwargs))
-        if func is F.embedding_bag:
+        if func is F.embedding_bag and kwargs.get("mode") in ("sum", "mean") and kwargs.get("offsets") is None:
             return self._bag(*args, **kwargs)
         if func is Tensor.scatter_ and len(args) == 4 and args[1] == 1 and args[3] == 1.0:
             row = func(*args, **kwargs)
             return self.answer(args[2], row)
         return func(*args, **kwargs)
 
-    def _bag(self, ids: Tensor, weight: Tensor, offsets: Any = None, *rest: Any, **kwargs: Any) -> Tensor:
-        """The sum of the ids' vectors, each with a place of its own in the sum."""
-        assert offsets is None and not rest, "a bag of ids of unequal length"
+    def _bag(self, ids: Tensor, weight: Tensor, **kwargs: Any) -> Tensor:
+        """The sum or mean of the ids' vectors, each with a place of its own in the sum."""
         padding, factor = kwargs.get("padding_idx"), kwargs.get("per_sample_weights")
-        assert kwargs.get("mode") == "sum" and kwargs.get("max_norm") is None, "a bag that is no plain sum"
         vectors = self.answer(ids, F.embedding(ids, weight))
+        count = torch.full((len(ids), 1), float(ids.shape[1]))
         if padding is not None:
             vectors = vectors.masked_fill((ids == padding).unsqueeze(-1), 0)
+            count = (ids != padding).sum(dim=1, keepdim=True).clamp_min(1).to(vectors.dtype)
         if factor is not None:
             vectors = vectors * factor.unsqueeze(-1)
-        return vectors.sum(dim=1)
+        total = vectors.sum(dim=1)
+        return total / count.to(total) if kwargs["mode"] == "mean" else total
 
 
 @contextmanager
@@ -81,20 +82,27 @@ class Lookup:
         base: (1,P',...) what stands at the beginning of the path, or None for zeros as wide as what is looked up.
         owners: (P,U) shares of each position, adding up to 1, or to 0 for a position that no input changes (places of
             words, for instance): such a position stays as it is all along the path.
+        places: how the P positions are arranged.
         set_by: of a one-hot row, the values that each position sets: (P) at the end and (P) at the beginning.
     """
 
     def __init__(
-        self, name: str, base: Tensor | None, owners: Tensor, set_by: tuple[Tensor, Tensor] | None = None
+        self,
+        name: str,
+        base: Tensor | None,
+        owners: Tensor,
+        places: tuple[int, ...],
+        set_by: tuple[Tensor, Tensor] | None = None,
     ) -> None:
-        self.name, self.base, self.owners, self.set_by = name, base, owners, set_by
+        self.name, self.base, self.owners, self.places, self.set_by = name, base, owners, places, set_by
+        self.fixed = not bool((owners > 0).any())
 
     def moves(self, found: Tensor) -> Tensor:
         """Ones and zeros that fit what was looked up: where the path moves."""
         if self.set_by is not None:
             return torch.ones((), dtype=found.dtype)
         owned = self.owners.sum(dim=1) > 0
-        return owned.to(found.dtype).view(1, -1, *([1] * (found.dim() - 2)))
+        return owned.to(found.dtype).view(1, *self.places, 1)
 
     def shared(self, attribution: Tensor) -> Tensor:
         """(U) what each input has of an attribution over what was looked up: (P,D), or (V) of a one-hot row."""
@@ -102,7 +110,7 @@ class Lookup:
             end, begin = self.set_by
             flat = attribution[end] + torch.where(end == begin, 0.0, attribution[begin])
         else:
-            flat = attribution.flatten(1).sum(dim=1)
+            flat = attribution.sum(dim=-1).flatten()
         return self.owners.t().to(flat.dtype) @ flat
 
 
@@ -123,13 +131,20 @@ def find_lookups(network: Assembled, actual: Batch, baseline: Batch, shapes: Map
             owners[name] = _changed(network, actual, part, shapes[name])
     counters = dict.fromkeys(network.inputs, 0)
     for name, base_ids, base in bases:
-        of_tokens = f"{name}.tokens" in actual
+        if name not in owners:  # made from an input of another kind
+            found.append(Lookup(name, None, torch.zeros(0, 0), ()))
+            continue
         ids, each = owners[name][counters[name]]
         counters[name] += 1
-        different = (each != ids).float()  # (U,P)
+        count = actual[f"{name}.tokens" if f"{name}.tokens" in actual else f"{name}.categories"].shape[1]
+        if ids.dim() == 0 or len(each) != count:  # the same for all rows
+            found.append(Lookup(name, None, torch.zeros(ids.numel(), count), ()))
+            continue
+        different = (each != ids).flatten(1).float()  # (U,P)
         shares = (different / different.sum(dim=0, keepdim=True).clamp_min(1)).t()
-        one_hot = base.dim() == 2
-        found.append(Lookup(name, None if of_tokens else base, shares, (ids, base_ids[0]) if one_hot else None))
+        start = None if f"{name}.tokens" in actual else base
+        one_hot = (ids, base_ids[0]) if base.dim() == 2 else None
+        found.append(Lookup(name, start, shares, tuple(ids.shape), one_hot))
     return found
 
 
@@ -188,11 +203,14 @@ def on_the_path(
         filled while the network runs: each lookup, the leaf (B,P,...) that has a gradient, and the whole way.
     """
     leaves: list[tuple[Lookup, Tensor, Tensor]] = []
+    coming = iter(lookups)
     reading = [network.inputs[0]]
 
     def answer(ids: Tensor, found: Tensor) -> Tensor:
-        lookup = lookups[len(leaves)]
-        assert lookup.name == reading[0], "lookups come in another order than before"
+        lookup = next(coming, None)
+        assert lookup is not None and lookup.name == reading[0], "lookups come in another order than before"
+        if lookup.fixed:
+            return found
         base = torch.zeros_like(found[:1]) if lookup.base is None else lookup.base.to(found.dtype)
         way = (found.detach() - base) * lookup.moves(found)
         base = found.detach() - way

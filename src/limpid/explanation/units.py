@@ -53,16 +53,6 @@ class Unit:
         """The input that it is read from."""
         return FIELDS if self.kind == "column" else input_of(self.column)
 
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "name": self.name,
-            "column": self.column,
-            "kind": self.kind,
-            "value": self.value,
-            "where": list(self.where),
-        }
-
 
 class Row:
     """One example as units, and what is left of it without some of them.
