@@ -33,7 +33,7 @@ from limpid.planning.networks import portable
 from limpid.planning.plan import Plan
 
 _BOOTSTRAP_ROWS = 200_000
-_IMPORTANCE_ROWS, _FEWEST_ROWS, _SHUFFLES = 1_000, 100, 5
+_IMPORTANCE_ROWS, _FEWEST_ROWS, _SHUFFLES = 1_000, 50, 5
 _IMPORTANCE_FLOPS = 1e11  # a second or two
 _REPORT_SECONDS = 2.5
 
