@@ -108,7 +108,8 @@ def test_the_whole_model_by_name(fitted: limpid.Run, frame: pl.DataFrame, tmp_pa
     assert "how much worse" in console.file.getvalue()
     page = found.html(tmp_path / "page.html").read_text(encoding="utf-8")
     assert "<script" not in page
-    assert page.count("<svg") == 5
+    assert page.count('class="rows"') + page.count('class="bars"') == 5
+    assert page.count('class="point"') == len(record["map"]["points"]) == 400
 
 
 def test_a_row_is_nearest_to_itself_and_to_its_copies(fitted: limpid.Run, frame: pl.DataFrame) -> None:
@@ -145,3 +146,27 @@ def test_a_column_that_the_model_does_not_read_cannot_be_fixed(run: limpid.Run, 
     with pytest.raises(limpid.LimpidError, match="reads no column 'jobb'") as caught:
         limpid.explain(run.path, table, row=0, fixed=["jobb"])
     assert "job" in caught.value.fix
+
+
+def test_the_map_is_that_of_principal_components() -> None:
+    from sklearn.decomposition import PCA
+
+    from limpid.explanation.landscape import projected
+
+    found = np.random.default_rng(0).normal(size=(60, 7)) * np.arange(1, 8)
+    place, share = projected(found)
+    theirs = PCA(2).fit(found)
+    expected = theirs.transform(found)
+    assert share == pytest.approx(theirs.explained_variance_ratio_.sum())
+    for axis in range(2):
+        assert abs(np.corrcoef(place[:, axis], expected[:, axis])[0, 1]) == pytest.approx(1)
+    assert place.min() == 0
+    assert place.max() == 1
+
+
+def test_the_map_marks_wrong_answers(run: limpid.Run, table: pl.DataFrame) -> None:
+    found = limpid.explain(run.path, table).as_dict()["map"]
+    answers = run.model.predict(table)["prediction"].to_list()
+    for point in found["points"]:
+        assert point["wrong"] == (answers[point["row"]] != table["answer"][point["row"]])
+        assert found["groups"][point["group"]] == point["truth"] == table["answer"][point["row"]]

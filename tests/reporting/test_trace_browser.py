@@ -1,4 +1,4 @@
-"""The trace page in a real browser, driven by its keys: forward, back, and by clicking, at two widths."""
+"""The pages of trace and explain in a real browser, driven by keys and clicks: steps forward and back, points of the map."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from limpid.reporting.explained_html import explain_html
 from limpid.reporting.traced_html import trace_html
 
 pytestmark = pytest.mark.browser
@@ -124,9 +125,15 @@ class Browser:
         raise AssertionError("the page did not load")
 
     def press(self, key: str) -> None:
-        code = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "Tab": 9}[key]
-        for kind in ("rawKeyDown", "keyUp"):
-            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+        code = {"ArrowRight": 39, "ArrowLeft": 37, "ArrowDown": 40, "Tab": 9, "Enter": 13}[key]
+        said = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown" if said else "rawKeyDown", "keyUp"):
+            more = said if kind == "keyDown" else {}
+            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
+
+    def click(self, x: float, y: float) -> None:
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def close(self) -> None:
         self._process.kill()
@@ -183,3 +190,50 @@ def test_tabbing_reaches_the_steps(browser: Browser, tmp_path: Path) -> None:
     assert browser.value("document.activeElement.id") == "step-1"
     browser.press("ArrowDown")
     assert browser.value("document.activeElement.id") == "step-2"
+
+
+def whole(points: int) -> dict[str, Any]:
+    """The record of a model on the whole, with a map."""
+    return {
+        "data": "people.csv",
+        "rows": points,
+        "metric": "log_loss",
+        "score": 0.3,
+        "of": "the probability of y = yes",
+        "importance": [{"column": "a", "loss": 0.2, "low": 0.1, "high": 0.3}],
+        "curves": [],
+        "pairs": [],
+        "map": {
+            "points": [
+                {"x": n / points, "y": (n * 7 % points) / points, "group": n % 2, "wrong": n % 5 == 0, "row": 10 * n,
+                 "truth": "yes", "answer": "no", "cells": {"age": str(n)}}
+                for n in range(points)
+            ],
+            "groups": ["no", "yes"],
+            "share": 0.7,
+            "wrong": "the answer is wrong",
+        },
+    }  # fmt: skip
+
+
+OPEN = "[...document.querySelectorAll('.point')].filter(p => getComputedStyle(p).display !== 'none').map(p => p.id)"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_point_of_the_map_opens_its_row(browser: Browser, tmp_path: Path, width: int) -> None:
+    page = tmp_path / "explain.html"
+    page.write_text(explain_html(whole(40)), encoding="utf-8")
+    browser.open(page, width)
+    assert browser.value(OPEN) == []
+    place = browser.value(
+        "(() => { const p = document.querySelector('a[href=\"#point-7\"] path'); p.scrollIntoView({block: 'center'});"
+        " const b = p.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+    )
+    browser.click(*place)
+    assert browser.value(OPEN) == ["point-7"]
+    assert "Row 70" in browser.value("document.getElementById('point-7').textContent")
+    browser.value("document.querySelector('a[href=\"#point-8\"]').focus()")
+    browser.press("Enter")
+    assert browser.value(OPEN) == ["point-8"]
+    assert browser.value("document.documentElement.scrollWidth") <= width
+    assert browser.value("document.scripts.length") == 0

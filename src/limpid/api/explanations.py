@@ -77,10 +77,12 @@ def explain(
     head = {"data": table.name, "task": bundle.task.name, "target": list(bundle.target), "net": bundle.net.name}
     if row is None:
         from limpid.explanation.importance import whole_model
+        from limpid.explanation.landscape import landscape
 
         rows = read_rows(bundle, table, repairs, targets=True, most=_JUDGED)
         assert rows.target is not None
         found = whole_model(bundle, rows.frame, rows.arrays, rows.target)
+        found["map"] = landscape(bundle, rows.frame, rows.arrays, rows.target, rows.rows)
         return Explanation({**head, "rows": len(rows), **found}, repairs)
     one = read_rows(bundle, table, repairs, targets=False, row=row)
     usual = read_rows(bundle, table, Repairs(), targets=False, most=_REFERENCE)

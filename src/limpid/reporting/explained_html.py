@@ -13,9 +13,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from limpid.reporting.landscape import landscape, legend
 from limpid.reporting.pages import page
 from limpid.reporting.ranked import WIDTH, ranked, rows
-from limpid.reporting.wording import listing, mapping, number, plain, real, score
+from limpid.reporting.wording import listing, mapping, number, percent, plain, real, score
 
 _BARS, _WORDS = 20, 400
 _FOR, _AGAINST = (0, 62, 120), (166, 60, 0)
@@ -104,6 +105,7 @@ def _whole(record: Mapping[str, Any]) -> dict[str, Any]:
         "metric": plain(record.get("metric"), 40),
         "score": score(record.get("score")),
         "of": plain(record.get("of"), 120),
+        "map": _map(mapping(record.get("map"))),
         "importance": Markup(ranked(entries[: 2 * _BARS])),
         "more": max(0, len(entries) - 2 * _BARS),
         "curves": [
@@ -113,6 +115,27 @@ def _whole(record: Mapping[str, Any]) -> dict[str, Any]:
         "pairs": [
             (" with ".join(plain(c, 40) for c in listing(p.get("columns"))), number(p.get("strength"), 2))
             for p in map(mapping, listing(record.get("pairs")))
+        ],
+    }
+
+
+def _map(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    svg = landscape(record)
+    if not svg:
+        return None
+    return {
+        "svg": Markup(svg),
+        "legend": [(Markup(mark), name) for mark, name in legend(record)],
+        "share": percent(record.get("share")),
+        "wrong": plain(record.get("wrong"), 60),
+        "points": [
+            {
+                "row": plain(p.get("row"), 20),
+                "truth": plain(p.get("truth"), 80),
+                "answer": plain(p.get("answer"), 80),
+                "cells": [(plain(k, 40), plain(v, 80)) for k, v in mapping(p.get("cells")).items()],
+            }
+            for p in map(mapping, listing(record.get("points")))
         ],
     }
 
