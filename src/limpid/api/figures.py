@@ -68,8 +68,8 @@ def evaluate_table(bundle: Bundle, table: Table, repairs: Repairs) -> Evaluation
         return Evaluation(figures(bundle.task, raw, truth, None), len(truth), repairs)
     table = arrange(table, bundle.series)
     repairs.merge(table.repairs)
-    bundle.encoders.check_columns(table.columns, table.name)
     rows, target = targets_of(bundle, table, repairs)
+    bundle.encoders.check_columns(table.columns, table.name)
     pieces: list[np.ndarray] = []
     lost: list[int] = []
     done = 0
