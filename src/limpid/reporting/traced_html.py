@@ -129,8 +129,8 @@ def _backward(layer: Mapping[str, Any]) -> dict[str, Any]:
             ("step relative to weight", number(weights.get("ratio"), 2)),
         ]
     reads = (
-        "How fast the loss would grow with each value of this layer's output: where it is above zero, a step pushes the "
-        "value down, where it is below, up."
+        "How fast the loss would grow with each value of this layer's output: above zero, a step pushes the value "
+        "down; below, up."
     )
     drawing = traced_drawing.drawn(gradient.get("picture"), f"gradient at {plain(layer.get('name'), 60)}")
     return {
