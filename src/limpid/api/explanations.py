@@ -27,7 +27,8 @@ class Explanation:
     """Why the model answers as it does.
 
     Args:
-        record: everything as plain data; of one row "units", "methods" and "best"; of the whole model "importance".
+        record: everything as plain data; of one row "units" and "methods", the best first; of the whole model
+            "importance", "curves", "pairs" and "map".
         repairs: what had to be mended in the rows.
     """
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from limpid.bundle.model import Model
 from limpid.core.contracts import Prediction
+from limpid.evaluation.intervals import take
 
 Array = npt.NDArray[Any]
 
@@ -56,7 +57,7 @@ class Judged:
             target=self.target[at],
             rows=self.rows[at],
             part=self.part[at],
-            prediction=_some(self.prediction, at),
+            prediction=take(self.prediction, at),
             loss=self.loss[at],
         )
 
@@ -130,12 +131,3 @@ def joined(first: Judged, second: Judged) -> Judged:
         ),
         loss=np.concatenate([first.loss, second.loss]),
     )
-
-
-def _some(prediction: Prediction, at: Array) -> Prediction:
-    """Rows of a prediction, in the order of `at`."""
-
-    def of(values: Array | None) -> Array | None:
-        return None if values is None else values[at]
-
-    return Prediction(prediction.values[at], of(prediction.lower), of(prediction.upper), of(prediction.quantiles))

@@ -75,33 +75,13 @@ def suspects(probability: Array, given: Array) -> Array:
     return found[np.argsort(-margin[found], kind="stable")]
 
 
-def find(judged: Judged) -> list[Suspect]:
-    """At most 200 rows whose class may be wrong; none for label sets and values."""
-    if not judged.classes or judged.labels or len(judged) < _FEWEST:
-        return []
-    probability, given = judged.prediction.values, np.asarray(judged.target, dtype=np.int64)
-    found = []
-    for n in suspects(probability, given)[:MOST]:
-        likely = int(np.argmax(probability[n]))
-        found.append(
-            Suspect(
-                int(judged.rows[n]),
-                str(judged.part[n]),
-                judged.classes[given[n]],
-                judged.classes[likely],
-                float(probability[n, likely]),
-                float(probability[n, given[n]]),
-            )
-        )
-    return found
-
-
 def findings_of(judged: Judged) -> tuple[list[Finding], list[Suspect]]:
-    """A finding with the first few, and all suspects that are listed."""
+    """A finding with the first few, and at most 200 suspects; nothing for label sets and values."""
     if not judged.classes or judged.labels or len(judged) < _FEWEST:
         return [], []
-    count = len(suspects(judged.prediction.values, np.asarray(judged.target, dtype=np.int64)))
-    listed = find(judged)
+    given = np.asarray(judged.target, dtype=np.int64)
+    found = suspects(judged.prediction.values, given)
+    count, listed = len(found), [_suspect(judged, given, int(n)) for n in found[:MOST]]
     if not count:
         return [
             Finding("labels", "ok", "no row's class contradicts what the model is sure of", f"{len(judged):,} rows")
@@ -120,3 +100,16 @@ def findings_of(judged: Judged) -> tuple[list[Finding], list[Suspect]]:
             f"read the first of the {len(listed)} in `suspects` of audit.json: a model that is sure may be wrong too",
         )
     ], listed
+
+
+def _suspect(judged: Judged, given: Array, n: int) -> Suspect:
+    probability = judged.prediction.values[n]
+    likely = int(np.argmax(probability))
+    return Suspect(
+        int(judged.rows[n]),
+        str(judged.part[n]),
+        judged.classes[given[n]],
+        judged.classes[likely],
+        float(probability[likely]),
+        float(probability[given[n]]),
+    )

@@ -23,6 +23,7 @@ from limpid.core.contracts import Metric, Prediction
 from limpid.core.forms import FIELDS
 from limpid.core.seeds import derive, generator
 from limpid.evaluation.intervals import paired
+from limpid.training.objective import example_losses
 
 Array = npt.NDArray[Any]
 
@@ -182,10 +183,7 @@ def _slopes(judged: Judged, place: slice, names: Sequence[str]) -> dict[str, Arr
     with torch.enable_grad():
         outputs = network(batch)
         target = task.prepare_target(torch.from_numpy(np.array(judged.target[place])).to(device))
-        if outputs.dim() == 3 and network.members is not None:
-            members = outputs.shape[1]
-            outputs, target = outputs.flatten(0, 1), target.repeat_interleave(members, dim=0)
-        loss = task.loss(outputs, target).sum()
+        loss = example_losses(task.loss, outputs, target).sum()
         if not loss.requires_grad:
             return dict.fromkeys(names)
         found = torch.autograd.grad(loss, [batch[n] for n in names], allow_unused=True)

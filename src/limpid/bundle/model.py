@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,7 +213,12 @@ class Model:
 
 
 def forward(
-    network: nn.Module, arrays: Mapping[str, np.ndarray], *, batch: int | None = None, precision: str = "fp32"
+    network: nn.Module,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    batch: int | None = None,
+    precision: str = "fp32",
+    of: Callable[[Mapping[str, torch.Tensor]], torch.Tensor] | None = None,
 ) -> np.ndarray:
     """Raw outputs of a network in eval mode for encoded rows, float32, batch by batch, where its weights are.
 
@@ -222,7 +227,9 @@ def forward(
         arrays: encoded rows.
         batch: rows at once, at most; by default what suits the device.
         precision: fp32, or bf16 products.
+        of: what is asked of each batch, in place of the network's outputs.
     """
+    ask = network if of is None else of
     rows = len(next(iter(arrays.values())))
     device = next((p.device for p in network.parameters()), torch.device("cpu"))
     batch = rows_at_once(network, batch or (_BATCH if device.type == "cpu" else _DEVICE_BATCH))
@@ -239,7 +246,7 @@ def forward(
                 name: torch.from_numpy(np.array(array[start : start + batch])).to(device)
                 for name, array in arrays.items()
             }
-            pieces.append(network(part).float().cpu().numpy())
+            pieces.append(ask(part).float().cpu().numpy())
     return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from limpid.cli import options
-from limpid.cli.output import answer, say
+from limpid.cli.output import give
 
 
 def inspect(
@@ -16,10 +16,4 @@ def inspect(
     from limpid import api
 
     found = api.inspect(data, target=target)
-    if html is not None:
-        found.html(html)
-        say(f"page    {html}")
-    if json:
-        answer(found.as_dict())
-    elif html is None:
-        found.show()
+    give(found, as_json=json, html=html)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from limpid.core.errors import LimpidError
@@ -50,6 +51,30 @@ def say_repairs(repairs: Iterable[Mended]) -> None:
     for repair in repairs:
         example = f" (such as {repair.example!r})" if repair.example else ""
         say(f"note: {repair.where}: {repair.count:,} {repair.what}{example}")
+
+
+class Found(Protocol):
+    """What a verb found: plain data, tables, and a page."""
+
+    def as_dict(self) -> Mapping[str, Any]:
+        """What `--json` prints."""
+
+    def show(self) -> None:
+        """Print tables."""
+
+    def html(self, path: Path) -> object:
+        """Write a page."""
+
+
+def give(found: Found, *, as_json: bool, html: Path | None) -> None:
+    """Write the page that was asked for; print the JSON, or the tables where neither was asked for."""
+    if html is not None:
+        found.html(html)
+        say(f"page    {html}")
+    if as_json:
+        answer(found.as_dict())
+    elif html is None:
+        found.show()
 
 
 def mistake(error: LimpidError, *, as_json: bool) -> None:

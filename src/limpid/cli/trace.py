@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from limpid.cli import options
-from limpid.cli.output import answer, say, say_repairs
+from limpid.cli.output import give, say_repairs
 
 
 def trace(
@@ -22,10 +22,4 @@ def trace(
 
     found = api.trace(run, data, row=row)
     say_repairs(found.repairs)
-    if html is not None:
-        found.html(html)
-        say(f"page    {html}")
-    if json:
-        answer(found.as_dict())
-    elif html is None:
-        found.show()
+    give(found, as_json=json, html=html)

@@ -175,9 +175,7 @@ def _chosen(rows: int, seed: int) -> Array:
 
 
 def take(prediction: Prediction, rows: Array) -> Prediction:
-    """Some rows of a prediction."""
-    if len(rows) == len(prediction.values):
-        return prediction
+    """Some rows of a prediction, in the order of `rows`."""
     return Prediction(
         prediction.values[rows],
         None if prediction.lower is None else prediction.lower[rows],

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from limpid.bundle.model import Model
-from limpid.core.forms import FIELDS, FieldsShape
+from limpid.core.forms import FieldsShape
 from limpid.core.repairs import Repairs
 from limpid.data.cleaning import clean, parse_numbers
 from limpid.explanation.statistics import mean_and_interval
@@ -45,10 +45,10 @@ def whole_model(
         {"metric", "score", "importance": [{"column", "loss", "low", "high"}], "curves": [...], "pairs": [...], "of"}.
     """
     ranked = permutation_importance(model, arrays, target, seed=seed)
-    tabular = [r["column"] for r in ranked["importance"] if _tabular(model, r["column"])]
+    of_table = [r["column"] for r in ranked["importance"] if tabular(model, r["column"])]
     output, of = _followed(model, arrays)
-    curves = [dependence(model, frame, name, output) for name in tabular[:_TOP]]
-    names = tabular[:_PAIR_TOP]
+    curves = [dependence(model, frame, name, output) for name in of_table[:_TOP]]
+    names = of_table[:_PAIR_TOP]
     pairs: list[dict[str, Any]] = [
         {"columns": [one, two], "strength": interaction(model, frame, one, two, output)}
         for n, one in enumerate(names)
@@ -192,7 +192,8 @@ def numbers_of(model: Model, frame: pl.DataFrame, name: str) -> pl.Series:
     return parse_numbers(column, str(spec.options.get("decimal", ".")))[0].alias(name)
 
 
-def _tabular(model: Model, name: str) -> bool:
+def tabular(model: Model, name: str) -> bool:
+    """Whether a column is one of a table's."""
     return isinstance(model.encoders.modality(name).shape(), FieldsShape)
 
 
@@ -203,18 +204,11 @@ def _dealt(model: Model, arrays: Mapping[str, Array], name: str, order: Array) -
     if not isinstance(shape, FieldsShape):
         own = input_of(name) + "."
         return {k: v[order] if k.startswith(own) else v for k, v in changed.items()}
-    whole = model.encoders.shapes()[FIELDS]
-    assert isinstance(whole, FieldsShape)
-    for part, names, among in (
-        ("numbers", shape.numbers, whole.numbers),
-        ("missing", shape.numbers, whole.numbers),
-        ("categories", shape.categories, whole.categories),
-    ):
-        places = [among.index(n) for n in names]
+    for part, places in model.encoders.places(name).items():
         if places:
-            moved = changed[f"{FIELDS}.{part}"].copy()
+            moved = changed[part].copy()
             moved[:, places] = moved[order][:, places]
-            changed[f"{FIELDS}.{part}"] = moved
+            changed[part] = moved
     return changed
 
 
@@ -228,9 +222,14 @@ def _followed(model: Model, arrays: Mapping[str, Array]) -> tuple[int, str]:
     return place, f"the probability of {target} = {getattr(model.task, 'classes', [place] * (place + 1))[place]}"
 
 
-def _answers(model: Model, frame: pl.DataFrame, output: int) -> Floats:
+def answers(model: Model, frame: pl.DataFrame) -> Floats:
+    """(N,K) the model's answers to raw rows; what is mended in them is no repair of the user's data."""
     encoded = model.encoders.encode(frame, Repairs())
-    return np.asarray(model.task.predict(model.raw(encoded)).values[:, output], dtype=np.float64)
+    return np.asarray(model.task.predict(model.raw(encoded)).values, dtype=np.float64)
+
+
+def _answers(model: Model, frame: pl.DataFrame, output: int) -> Floats:
+    return answers(model, frame)[:, output]
 
 
 def _spread(frame: pl.DataFrame, most: int) -> pl.DataFrame:

@@ -28,7 +28,7 @@ NOISE = 0.05
 
 
 class _Mode(TorchFunctionMode):
-    """Hands every lookup to `answer(ids, looked_up, plain)`."""
+    """Hands every lookup to `answer(ids, looked_up)`."""
 
     def __init__(self, answer: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()

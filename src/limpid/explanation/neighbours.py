@@ -11,14 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import torch
 
-from limpid.bundle.model import Model
-from limpid.core.forms import FieldsShape
-from limpid.core.repairs import Repairs
+from limpid.bundle.model import Model, forward
 from limpid.explanation.encoded_row import shown_cell
-from limpid.explanation.importance import numbers_of
-from limpid.planning.assemble import rows_at_once
+from limpid.explanation.importance import answers, numbers_of, tabular
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -29,15 +25,11 @@ _CHANGES = 4
 
 def features(model: Model, arrays: Mapping[str, Array]) -> Floats:
     """(N,D) what the head of the first network reads, members side by side."""
-    network = model.network
-    rows = len(next(iter(arrays.values())))
-    step = rows_at_once(network, 1024)
-    found = []
-    with torch.inference_mode():
-        for start in range(0, rows, step):
-            batch = {k: torch.from_numpy(np.array(v[start : start + step])) for k, v in arrays.items()}
-            found.append(network.features(batch).float().flatten(1).numpy())
-    return np.concatenate(found).astype(np.float64)
+    return (
+        forward(model.network, arrays, of=model.network.features)
+        .reshape(len(next(iter(arrays.values()))), -1)
+        .astype(np.float64)
+    )
 
 
 def nearest(
@@ -80,10 +72,10 @@ def counterfactual(
     """
     if model.task.name != "classification" or getattr(model.task, "multi_label", False):
         return None
-    names = [n for n in model.encoders.columns if n not in fixed and _tabular(model, n)]
+    names = [n for n in model.encoders.columns if n not in fixed and tabular(model, n)]
     of_numbers = [n for n in names if model.encoders.columns[n].kind == "number"]
     plausible = others.with_columns([numbers_of(model, others, n) for n in of_numbers])
-    start = _probabilities(model, row)[0]
+    start = answers(model, row)[0]
     own = int(start.argmax())
     current = row
     changed: list[str] = []
@@ -92,7 +84,7 @@ def counterfactual(
         if not tried:
             return None
         asked = pl.concat([_changed(current, n, v) for n, v in tried], how="vertical_relaxed")
-        found = _probabilities(model, asked)
+        found = answers(model, asked)
         best = int(found[:, own].argmin())
         current = asked[best]
         changed.append(tried[best][0])
@@ -104,10 +96,10 @@ def counterfactual(
 def _needed(model: Model, row: pl.DataFrame, current: pl.DataFrame, changed: list[str], own: int) -> dict[str, Any]:
     for name in list(changed):
         back = current.with_columns(row[name].cast(current[name].dtype, strict=False))
-        if len(changed) > 1 and int(_probabilities(model, back)[0].argmax()) != own:
+        if len(changed) > 1 and int(answers(model, back)[0].argmax()) != own:
             current = back
             changed.remove(name)
-    after = _probabilities(model, current)[0]
+    after = answers(model, current)[0]
     classes = list(getattr(model.task, "classes", range(len(after))))
     return {
         "changes": [{"column": n, "from": shown_cell(row[n][0]), "to": shown_cell(current[n][0])} for n in changed],
@@ -115,10 +107,6 @@ def _needed(model: Model, row: pl.DataFrame, current: pl.DataFrame, changed: lis
         "after": str(classes[int(after.argmax())]),
         "probability": float(after.max()),
     }
-
-
-def _tabular(model: Model, name: str) -> bool:
-    return isinstance(model.encoders.modality(name).shape(), FieldsShape)
 
 
 def _plausible(column: pl.Series) -> list[Any]:
@@ -134,8 +122,3 @@ def _plausible(column: pl.Series) -> list[Any]:
 
 def _changed(row: pl.DataFrame, name: str, value: Any) -> pl.DataFrame:
     return row.with_columns(pl.Series(name, [value], dtype=row[name].dtype, strict=False))
-
-
-def _probabilities(model: Model, frame: pl.DataFrame) -> Floats:
-    raw = model.raw(model.encoders.encode(frame, Repairs()))
-    return np.asarray(model.task.predict(raw).values, dtype=np.float64)

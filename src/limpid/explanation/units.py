@@ -72,8 +72,7 @@ class Row:
         self.shapes = encoders.shapes()
         self.words: dict[str, list[str]] = {}
         self.owners: dict[str, Array] = {}  # input -> (T) which word each token belongs to, -1 for none
-        self.features: dict[str, list[int]] = {}
-        self.codes: dict[str, list[int]] = {}
+        self.places: dict[str, dict[str, list[int]]] = {}  # table's column -> where its features stand
         self.units: list[Unit] = []
         for name in encoders.columns:
             self._add(name)
@@ -83,10 +82,7 @@ class Row:
         shape = modality.shape()
         cell = self.frame[name][0]
         if isinstance(shape, FieldsShape):
-            whole = self.shapes[FIELDS]
-            assert isinstance(whole, FieldsShape)
-            self.features[name] = [whole.numbers.index(f) for f in shape.numbers]
-            self.codes[name] = [whole.categories.index(f) for f in shape.categories]
+            self.places[name] = self.encoders.places(name)
             self.units.append(Unit(name, name, "column", "missing" if cell is None else str(cell)))
         elif isinstance(shape, GridShape):
             high, wide = min(REGIONS, shape.height), min(REGIONS, shape.width)
@@ -140,13 +136,9 @@ class Row:
                 continue
             name = input_of(unit.column)
             if unit.kind == "column":
-                for part, places in (
-                    ("numbers", self.features),
-                    ("missing", self.features),
-                    ("categories", self.codes),
-                ):
-                    for n in places[unit.column]:
-                        arrays[f"{FIELDS}.{part}"][gone, n] = self.baseline[f"{FIELDS}.{part}"][0, n]
+                for part, places in self.places[unit.column].items():
+                    for n in places:
+                        arrays[part][gone, n] = self.baseline[part][0, n]
             elif unit.kind == "region":
                 top, left, bottom, right = unit.where
                 shape = self.shapes[name]
@@ -181,14 +173,9 @@ class Row:
         for place, unit in enumerate(self.units):
             name = input_of(unit.column)
             if unit.kind == "column":
-                for part, places in (
-                    ("numbers", self.features),
-                    ("missing", self.features),
-                    ("categories", self.codes),
-                ):
-                    part_values = values.get(f"{FIELDS}.{part}")
-                    if part_values is not None and places[unit.column]:
-                        found[place] += float(part_values[places[unit.column]].sum())
+                for part, places in self.places[unit.column].items():
+                    if part in values and places:
+                        found[place] += float(values[part][places].sum())
             elif unit.kind == "region":
                 top, left, bottom, right = unit.where
                 found[place] = float(values[f"{name}.pixels"][:, top:bottom, left:right].sum())

@@ -181,6 +181,14 @@ class Encoders:
         """The fitted encoder of one column."""
         return self._fitted[name]
 
+    def places(self, name: str) -> dict[str, list[int]]:
+        """Where the features of a table's column stand: "fields.PART" -> their places in it."""
+        own, whole = self._fitted[name].shape(), self.shapes()[FIELDS]
+        assert isinstance(own, FieldsShape) and isinstance(whole, FieldsShape)
+        numbers = [whole.numbers.index(feature) for feature in own.numbers]
+        categories = [whole.categories.index(feature) for feature in own.categories]
+        return {f"{FIELDS}.numbers": numbers, f"{FIELDS}.missing": numbers, f"{FIELDS}.categories": categories}
+
     def value_of(self, feature: str, code: int) -> str:
         """The readable value behind a code of a categorical feature ("Private" for workclass 2)."""
         for name in self._table:

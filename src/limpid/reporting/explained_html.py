@@ -58,7 +58,7 @@ def _answer(record: Mapping[str, Any]) -> dict[str, Any]:
                 "checks": [
                     {
                         "name": plain(c.get("name"), 40),
-                        "mark": {True: "✓", False: "✗"}.get(c.get("passed"), "·"),  # type: ignore[arg-type]
+                        "mark": "·" if c.get("passed") is None else "✓" if c["passed"] else "✗",
                         "says": plain(c.get("says"), 300),
                     }
                     for c in map(mapping, listing(method.get("checks")))

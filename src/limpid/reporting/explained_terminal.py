@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from limpid.reporting.terminal import table_of
 from limpid.reporting.wording import listing, mapping, number, plain, real, score
 
 _SHOWN = 15
@@ -33,9 +34,7 @@ def _answer(record: Mapping[str, Any]) -> RenderableType:
         Text(),
     ]
     methods = [mapping(m) for m in listing(record.get("methods"))]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for head in ("method", "believe it?", "why"):
-        table.add_column(head, overflow="fold")
+    table = table_of("method", "believe it?", "why")
     for method in methods:
         trusted = bool(method.get("trusted"))
         mark = Text("yes" if trusted else "NO", style="green" if trusted else "bold red")
@@ -66,11 +65,8 @@ def _answer(record: Mapping[str, Any]) -> RenderableType:
 
 
 def _parts(units: Any, methods: list[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("part", overflow="fold")
-    table.add_column("value", overflow="fold")
-    for method in methods:
-        table.add_column(plain(method.get("method"), 24), justify="right", overflow="fold")
+    heads = ["part", "value", *(plain(method.get("method"), 24) for method in methods)]
+    table = table_of(*heads, right=range(2, len(heads)))
     first = [real(v) or 0.0 for v in listing(methods[0].get("units"))]
     for place in sorted(range(len(first)), key=lambda n: -abs(first[n]))[:_SHOWN]:
         unit = mapping(units[place])
@@ -86,10 +82,7 @@ def _whole(record: Mapping[str, Any]) -> RenderableType:
         Text(f"how much worse {plain(record.get('metric'), 40)} gets with a column shuffled"),
         Text(f"it is {score(record.get('score'))} with all as they are"),
     ]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("column", overflow="fold")
-    for head in ("worse by", "95 % interval"):
-        table.add_column(head, justify="right")
+    table = table_of("column", "worse by", "95 % interval", right=(1, 2))
     for entry in map(mapping, listing(record.get("importance"))[: 2 * _SHOWN]):
         span = f"{number(entry.get('low'), 3)} to {number(entry.get('high'), 3)}"
         table.add_row(Text(plain(entry.get("column"), 60)), number(entry.get("loss")), span)

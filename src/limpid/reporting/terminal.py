@@ -43,7 +43,8 @@ def _text(value: object, limit: int = 60, style: str = "") -> Text:
     return Text(plain(value, limit), style=style)
 
 
-def _table(*columns: str, right: Sequence[int] = ()) -> Table:
+def table_of(*columns: str, right: Sequence[int] = ()) -> Table:
+    """A table without lines, whose cells fold."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index in right else "left", overflow="fold")
@@ -104,7 +105,7 @@ def inspection(profile: Mapping[str, Any]) -> RenderableType:
 
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> RenderableType:
-    table = _table("column", "kind", "missing", "distinct", "", "values", right=(2, 3))
+    table = table_of("column", "kind", "missing", "distinct", "", "values", right=(2, 3))
     table.padding = (0, 1, 0, 0)
     for cell in table.columns[:5]:
         cell.no_wrap = True
@@ -156,7 +157,7 @@ def _targets(target: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
         title = f"Target {plain(record.get('name'), 40)}"
         balance = [mapping(b) for b in listing(record.get("balance"))]
         if balance:
-            table = _table("class", "rows", "share", "", right=(1, 2))
+            table = table_of("class", "rows", "share", "", right=(1, 2))
             shown, more = capped(balance, MAX_CLASSES)
             for line in shown:
                 share = real(line.get("share")) or 0.0
@@ -178,7 +179,7 @@ def _targets(target: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
 
 
 def _pairs(pairs: Sequence[Any]) -> Table:
-    table = _table("", "", "measure", "", right=(3,))
+    table = table_of("", "", "measure", "", right=(3,))
     for pair in map(mapping, pairs[:MAX_PAIRS]):
         value = real(pair.get("value")) or 0.0
         measure = MEASURES.get(str(pair.get("measure")), plain(pair.get("measure"), 20))
@@ -213,7 +214,7 @@ def _leaks(leaks: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _repairs(repairs: Sequence[Any]) -> RenderableType:
-    table = _table("where", "what", "count", "example", right=(2,))
+    table = table_of("where", "what", "count", "example", right=(2,))
     shown, more = capped(repairs, 20)
     for repair in map(mapping, shown):
         table.add_row(
@@ -232,14 +233,14 @@ def plan_table(plan: Mapping[str, Any]) -> RenderableType:
         plan: the plan as plan.yaml holds it.
     """
     reasons = mapping(plan.get("because"))
-    table = _table("setting", "value", "because")
+    table = table_of("setting", "value", "because")
     data = mapping(plan.get("data"))
     columns = mapping(data.get("columns"))
     for path, value in settings(plan):
         table.add_row(_text(path, 40), _text(value, 40, "cyan"), _text(reasons.get(path, ""), 160, "dim"))
     parts: list[RenderableType] = [table]
     if columns:
-        kinds = _table("column", "kind", "because")
+        kinds = table_of("column", "kind", "because")
         names, more = capped(list(columns), MAX_COLUMNS)
         for name in names:
             spec = columns[name] if isinstance(columns[name], Mapping) else {"kind": columns[name]}
@@ -284,7 +285,7 @@ def summary(metrics: Mapping[str, Any]) -> RenderableType:
     parts.append(Text(found.verdict, style="bold"))
     # A metric a row: nine metrics side by side do not fit into eighty columns, four contestants do.
     heads = [head for line in found.lines for head in _heads(line)]
-    table = _table("", *heads, right=range(1, 1 + len(heads)))
+    table = table_of("", *heads, right=range(1, 1 + len(heads)))
     for metric in found.metrics:
         cells = [cell for line in found.lines for cell in _cells(line, metric)]
         table.add_row(metric_title(metric), *cells)
@@ -355,7 +356,7 @@ class Leaderboard:
 
     def _drawn(self, columns: Sequence[tuple[str, list[Text]]]) -> Table:
         words = ("run", "net", "95 % interval")
-        table = _table(
+        table = table_of(
             *[title for title, _ in columns], right=[n for n, (title, _) in enumerate(columns) if title not in words]
         )
         for cells in zip(*[cells for _, cells in columns], strict=True):

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from limpid.reporting.terminal import blocks
+from limpid.reporting.terminal import blocks, table_of
 from limpid.reporting.wording import listing, mapping, number, plain, real, score
 
 _MOST_COLUMNS, _MOST_LAYERS = 40, 80
@@ -51,15 +50,8 @@ def _heading(text: str) -> RenderableType:
     return Group(Text(), Text(text, style="bold underline"))
 
 
-def _table(*heads: str, right: tuple[int, ...] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for n, head in enumerate(heads):
-        table.add_column(head, justify="right" if n in right else "left", overflow="fold")
-    return table
-
-
 def _columns(record: Mapping[str, Any]) -> RenderableType:
-    table = _table("column", "kind", "raw", "encoded")
+    table = table_of("column", "kind", "raw", "encoded")
     columns = [mapping(c) for c in listing(record.get("columns"))]
     for column in columns[:_MOST_COLUMNS]:
         encoded = [mapping(e) for e in listing(column.get("encoded"))]
@@ -79,7 +71,7 @@ def _columns(record: Mapping[str, Any]) -> RenderableType:
 
 
 def _layers(record: Mapping[str, Any]) -> RenderableType:
-    table = _table("layer", "kind", "shape", "mean", "spread", "silent", "values", right=(3, 4, 5))
+    table = table_of("layer", "kind", "shape", "mean", "spread", "silent", "values", right=(3, 4, 5))
     layers = [mapping(layer) for layer in listing(record.get("layers"))]
     for layer in layers[:_MOST_LAYERS]:
         silent = real(layer.get("silent"))
@@ -105,7 +97,7 @@ def _layers(record: Mapping[str, Any]) -> RenderableType:
 
 def _answer(record: Mapping[str, Any]) -> RenderableType:
     output = mapping(record.get("output"))
-    table = _table("what", "value")
+    table = table_of("what", "value")
     for name, value in list(mapping(output.get("prediction")).items())[:30]:
         table.add_row(Text(plain(name, 60)), Text(number(value) if real(value) is not None else plain(value, 120)))
     if output.get("truth") is not None:
@@ -114,7 +106,7 @@ def _answer(record: Mapping[str, Any]) -> RenderableType:
 
 
 def _back(record: Mapping[str, Any]) -> RenderableType:
-    table = _table("layer", "gradient", "weights", "their gradient", "step", "step / weight", right=(1, 2, 3, 4, 5))
+    table = table_of("layer", "gradient", "weights", "their gradient", "step", "step / weight", right=(1, 2, 3, 4, 5))
     layers = [mapping(layer) for layer in listing(record.get("layers")) if mapping(layer).get("gradient")]
     for layer in layers[::-1][:_MOST_LAYERS]:
         weights = mapping(layer.get("weights"))
@@ -132,7 +124,7 @@ def _step(record: Mapping[str, Any]) -> RenderableType:
         f"(change {number(after - before)}; the gradients promised {number(update.get('expected_change'))})"
     )
     answers = mapping(mapping(record.get("output")).get("prediction")), mapping(update.get("prediction_after"))
-    table = _table("answer", "before", "after")
+    table = table_of("answer", "before", "after")
     for name, value in list(answers[0].items())[:12]:
         cells = [number(v) if real(v) is not None else plain(v, 60) for v in (value, answers[1].get(name))]
         table.add_row(Text(plain(name, 40)), *map(Text, cells))
