@@ -12,7 +12,7 @@ from limpid.api.forecasts import cutting_of
 from limpid.api.rows import read_rows
 from limpid.auditing.features import small
 from limpid.auditing.findings import Finding
-from limpid.auditing.judged import Judged, joined, judge
+from limpid.auditing.judged import Judged, joined, judge, stacked
 from limpid.auditing.known_rows import Known, parts_of
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import LimpidError, RequestError
@@ -107,10 +107,7 @@ def read(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFolder |
                 everything = replace(everything, part=np.full(len(everything), "test"))
                 mine = everything
             seen, seen_cells = other
-            both = [n for n in cells.columns if n in seen_cells.columns]
-            text = [f.select(pl.col(n).cast(pl.String, strict=False) for n in both) for f in (cells, seen_cells)]
-            same = [f.select(both) for f in (cells, seen_cells)]
-            cells = pl.concat(same if same[0].schema == same[1].schema else text)
+            cells = stacked(cells, seen_cells)
             everything, why = joined(everything, seen), ""
     return Subject(everything, mine, part, cells, {n: s for n, s in specs.items() if n in cells.columns}, why, only)
 

@@ -8,9 +8,9 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from limpid.core.schema import ColumnSpec
+from limpid.data.cleaning import canonical
 from limpid.data.encoded import Encoded
 from limpid.data.table import Table
 from limpid.modalities import CATALOGUE
@@ -47,7 +47,7 @@ def show_columns(
         chosen = rows if chosen is None else rows[chosen]
     groups: list[str | None] | None = None
     if target is not None and target in table.columns and target not in showing:
-        groups = table.read([target], rows=chosen)[target].cast(pl.String, strict=False).to_list()
+        groups = canonical(table.read([target], rows=chosen)[target]).to_list()
     records = {c["name"]: c for c in profile["columns"]}
     for name, kind in showing.items():
         cells = table.read([name], rows=chosen)[name]

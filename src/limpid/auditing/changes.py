@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from limpid.auditing.features import column_of
+from limpid.auditing.features import columns_of
 from limpid.auditing.judged import Judged
-from limpid.core.forms import FIELDS, FieldsShape
+from limpid.core.forms import FIELDS
 from limpid.core.repairs import Repairs
 
 Array = npt.NDArray[Any]
@@ -46,10 +46,8 @@ def noise(judged: Judged, random: np.random.Generator) -> Arrays | None:
 
 def number_features(judged: Judged) -> Array:
     """(F,) whether a feature of the table is a number column's own."""
-    shape = judged.bundle.encoders.shapes().get(FIELDS)
-    assert isinstance(shape, FieldsShape)
     columns = judged.bundle.encoders.columns
-    return np.array([columns[column_of(judged.bundle, n)].kind == "number" for n in shape.numbers], dtype=bool)
+    return np.array([columns[name].kind == "number" for name in columns_of(judged.bundle)[0]], dtype=bool)
 
 
 def gaps(share: float) -> Change:

@@ -61,7 +61,7 @@ def features(bundle: Model, arrays: Mapping[str, Array]) -> Features:
         if isinstance(shape, FieldsShape):
             numbers = np.where(arrays[f"{FIELDS}.missing"] > 0, np.nan, arrays[f"{FIELDS}.numbers"])
             pieces += [numbers.astype(np.float64), arrays[f"{FIELDS}.categories"].astype(np.float64)]
-            columns += [column_of(bundle, feature) for feature in (*shape.numbers, *shape.categories)]
+            columns += [column for part in columns_of(bundle) for column in part]
             discrete += [False] * len(shape.numbers) + [True] * len(shape.categories)
             continue
         raw = next((c for c in bundle.encoders.columns if input_of(c) == name), name)
@@ -73,10 +73,16 @@ def features(bundle: Model, arrays: Mapping[str, Array]) -> Features:
     return Features(np.concatenate(pieces, axis=1) if pieces else np.zeros((rows, 0)), tuple(columns), tuple(discrete))
 
 
-def column_of(bundle: Model, feature: str) -> str:
-    """The raw column behind a feature of the table ("date" for "date.year")."""
-    own = [c for c in bundle.encoders.columns if feature == c or feature.startswith(c + ".")]
-    return max(own, key=len, default=feature)
+def columns_of(bundle: Model) -> tuple[list[str], list[str]]:
+    """The raw column behind each number and behind each category of the table ("date" for "date.year")."""
+    shape = bundle.encoders.shapes()[FIELDS]
+    assert isinstance(shape, FieldsShape)
+    owner: dict[str, str] = {}
+    for column in bundle.encoders.columns:
+        own = bundle.encoders.modality(column).shape()
+        if isinstance(own, FieldsShape):
+            owner.update(dict.fromkeys((*own.numbers, *own.categories), column))
+    return [owner[feature] for feature in shape.numbers], [owner[feature] for feature in shape.categories]
 
 
 def _parts(arrays: Mapping[str, Array], name: str) -> list[str]:

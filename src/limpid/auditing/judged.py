@@ -15,6 +15,7 @@ import polars as pl
 
 from limpid.bundle.model import Model
 from limpid.core.contracts import Prediction
+from limpid.data.cleaning import canonical
 from limpid.evaluation.intervals import take
 
 Array = npt.NDArray[Any]
@@ -105,12 +106,15 @@ def again(judged: Judged, arrays: Mapping[str, Array]) -> Prediction:
     return judged.bundle.task.predict(judged.bundle.raw(arrays))
 
 
+def stacked(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+    """Raw cells of the columns that both tables have, as text where their types differ."""
+    names = [n for n in first.columns if n in second.columns]
+    apart = [n for n in names if first.schema[n] != second.schema[n]]
+    return pl.concat(f.select(names).with_columns(canonical(f[n]) for n in apart) for f in (first, second))
+
+
 def joined(first: Judged, second: Judged) -> Judged:
-    """Rows of two tables for the same model; raw cells of columns that both have, as text where their types differ."""
-    names = [n for n in first.frame.columns if n in second.frame.columns]
-    frames = [first.frame.select(names), second.frame.select(names)]
-    apart = [n for n in names if frames[0].schema[n] != frames[1].schema[n]]
-    frames = [f.with_columns(pl.col(n).cast(pl.String, strict=False) for n in apart) for f in frames]
+    """Rows of two tables for the same model; raw cells of columns that both have."""
     one, two = first.prediction, second.prediction
 
     def both(a: Array | None, b: Array | None) -> Array | None:
@@ -118,7 +122,7 @@ def joined(first: Judged, second: Judged) -> Judged:
 
     return replace(
         first,
-        frame=pl.concat(frames),
+        frame=stacked(first.frame, second.frame),
         arrays={name: np.concatenate([array, second.arrays[name]]) for name, array in first.arrays.items()},
         target=np.concatenate([first.target, second.target]),
         rows=np.concatenate([first.rows, second.rows]),

@@ -15,7 +15,7 @@ import polars as pl
 from limpid.bundle.model import Model
 from limpid.core.forms import FieldsShape
 from limpid.core.repairs import Repairs
-from limpid.data.cleaning import clean, parse_numbers
+from limpid.data.cleaning import canonical_text, clean, parse_numbers
 from limpid.explanation.statistics import mean_and_interval
 from limpid.planning.encoders import input_of
 
@@ -129,7 +129,7 @@ def dependence(model: Model, frame: pl.DataFrame, name: str, output: int) -> dic
         grid = np.unique(np.quantile(values.cast(pl.Float64).to_numpy(), np.linspace(0.02, 0.98, _POINTS)))
         points: list[Any] = grid.tolist()
     else:
-        points = values.cast(pl.String).value_counts(sort=True)[name].head(_POINTS).to_list()
+        points = frequent(values, _POINTS)
     answers = np.stack([_answers(model, _set(rows, name, point), output) for point in points])  # (G,N)
     effects: Sequence[float | None] = [None] * len(points)
     if number:
@@ -138,7 +138,11 @@ def dependence(model: Model, frame: pl.DataFrame, name: str, output: int) -> dic
         "column": name,
         "kind": "number" if number else "category",
         "points": [
-            {"value": point, "mean": float(a.mean()), "effect": effect}
+            {
+                "value": canonical_text(point) if isinstance(point, list) else point,
+                "mean": float(a.mean()),
+                "effect": effect,
+            }
             for point, a, effect in zip(points, answers, effects, strict=True)
         ],
         "single": answers[:, : min(_ICE, answers.shape[1])].T.tolist(),
@@ -192,6 +196,12 @@ def numbers_of(model: Model, frame: pl.DataFrame, name: str) -> pl.Series:
     return parse_numbers(column, str(spec.options.get("decimal", ".")))[0].alias(name)
 
 
+def frequent(cells: pl.Series, most: int) -> list[Any]:
+    """The most frequent cells, as text; sets of labels that are lists stay lists."""
+    texts = cells if cells.dtype == pl.List else cells.cast(pl.String)
+    return texts.value_counts(sort=True)[cells.name].head(most).to_list()
+
+
 def tabular(model: Model, name: str) -> bool:
     """Whether a column is one of a table's."""
     return isinstance(model.encoders.modality(name).shape(), FieldsShape)
@@ -239,11 +249,11 @@ def _spread(frame: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def _set(frame: pl.DataFrame, name: str, value: Any) -> pl.DataFrame:
-    return (
-        frame.with_columns(pl.lit(value).alias(name))
-        if frame[name].dtype == pl.String
-        else frame.with_columns(_like(frame, name, np.full(frame.height, value)))
-    )
+    if isinstance(value, list):
+        return frame.with_columns(pl.Series(name, [value] * frame.height, dtype=frame[name].dtype))
+    if frame[name].dtype == pl.String:
+        return frame.with_columns(pl.lit(value).alias(name))
+    return frame.with_columns(_like(frame, name, np.full(frame.height, value)))
 
 
 def _like(frame: pl.DataFrame, name: str, values: Array) -> pl.Series:

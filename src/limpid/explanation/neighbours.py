@@ -14,7 +14,7 @@ import polars as pl
 
 from limpid.bundle.model import Model, forward
 from limpid.explanation.encoded_row import shown_cell
-from limpid.explanation.importance import answers, numbers_of, tabular
+from limpid.explanation.importance import answers, frequent, numbers_of, tabular
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
@@ -80,7 +80,8 @@ def counterfactual(
     current = row
     changed: list[str] = []
     while len(changed) < _CHANGES:
-        tried = [(n, v) for n in names if n not in changed for v in _plausible(plausible[n]) if v != current[n][0]]
+        cell = {n: current[n].to_list()[0] for n in names}
+        tried = [(n, v) for n in names if n not in changed for v in _plausible(plausible[n]) if v != cell[n]]
         if not tried:
             return None
         asked = pl.concat([_changed(current, n, v) for n, v in tried], how="vertical_relaxed")
@@ -117,7 +118,7 @@ def _plausible(column: pl.Series) -> list[Any]:
         return (
             known.unique().sort().gather(np.unique(np.linspace(0, known.n_unique() - 1, _VALUES).astype(int))).to_list()
         )
-    return known.cast(pl.String).value_counts(sort=True)[known.name].head(_VALUES).to_list()
+    return frequent(known, _VALUES)
 
 
 def _changed(row: pl.DataFrame, name: str, value: Any) -> pl.DataFrame:
