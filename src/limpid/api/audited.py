@@ -11,6 +11,7 @@ import numpy as np
 
 from limpid.api.audit_rows import Subject, read
 from limpid.api.model import Model, load
+from limpid.api.replay import replay
 from limpid.api.runs import Run
 from limpid.auditing import (
     calibration,
@@ -21,6 +22,7 @@ from limpid.auditing import (
     mitigation,
     overfit,
     proxies,
+    replayed,
     robustness,
     unequal,
 )
@@ -45,6 +47,7 @@ class Audit:
         rows: number of rows that the figures are of.
         part: which rows they are: "test", "valid", or "" for all rows of DATA.
         repairs: what had to be mended in the data.
+        replay: the first steps of the run once more; None for a bundle.
     """
 
     findings: list[Finding]
@@ -56,6 +59,7 @@ class Audit:
     rows: int
     part: str
     repairs: Repairs = field(repr=False)
+    replay: replayed.Replay | None = None
 
     @property
     def worst(self) -> Level:
@@ -74,6 +78,7 @@ class Audit:
             "mitigation": [t.as_dict() for t in self.mitigation],
             "robustness": [c.as_dict() for c in self.robustness],
             "suspects": [s.as_dict() for s in self.suspects],
+            "replay": self.replay.as_dict() if self.replay else None,
             "repairs": self.repairs.as_list(),
         }
 
@@ -114,7 +119,8 @@ def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = ()
     columns = list(dict.fromkeys([group] if isinstance(group, str) else group))
     repairs = Repairs()
     subject = read(model.bundle, open_table(data), columns, folder, repairs)
-    found = _audit(subject, columns, repairs)
+    again = None if folder is None else replay(folder, model.bundle, data)
+    found = _audit(subject, columns, repairs, again)
     if folder is not None:
         folder.write(folder.audit, found.as_dict())
         card.write(folder.model, found.findings, found.rows, found.part, columns)
@@ -125,7 +131,7 @@ def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = ()
     return found
 
 
-def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs) -> Audit:
+def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs, again: replayed.Replay | None) -> Audit:
     held, everything = subject.held, subject.everything
     findings = subject.notes()
     measured = calibration.measure(held)
@@ -146,7 +152,10 @@ def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs) -> Audit:
     findings += overfit.findings_of(everything, held, known=not subject.why)
     of_labels, suspects = mislabelled.findings_of(everything)
     findings += of_labels
-    return Audit(gravest_first(findings), tables, measured, trades, changes, suspects, len(held), subject.part, repairs)
+    findings += replayed.findings_of(again) if again else []
+    return Audit(
+        gravest_first(findings), tables, measured, trades, changes, suspects, len(held), subject.part, repairs, again
+    )
 
 
 def _unequal(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shlex
 import sys
 import time
@@ -18,6 +17,7 @@ from limpid.api.card import write_card
 from limpid.api.clock import Clock
 from limpid.api.encode import rows_frame
 from limpid.api.figures import figures
+from limpid.api.origin import origin_of, versions
 from limpid.api.prepare import Prepared, stage
 from limpid.bundle.model import Model as Bundle
 from limpid.bundle.model import forward
@@ -92,6 +92,7 @@ def finish(
                 tell(Evaluated(part, baseline.name, {k: v for k, v in values.items() if v is not None}))
         judged = "test" if "test" in held else "valid"
         content = _metrics(prepared, plan, held, outputs, metrics, calibration, outcome, beside, judged)
+        content["origin"] = origin_of(prepared.request, folder.plan, sum(content["rows"].values()))
         table, answers = draft.parts[judged].table, task.predict(outputs[judged])
         forecasts.describe(content["details"], table, held[judged], answers, beside, judged)
         tell(Noted("info", content["verdict"]))
@@ -218,20 +219,6 @@ def _metrics(
 
 def _from_shell() -> bool:
     return Path(sys.argv[0]).name in ("limpid", "limpid.exe", "__main__.py") and len(sys.argv) > 1
-
-
-def versions() -> dict[str, str]:
-    """Versions that a run depends on."""
-    import torch
-
-    return {
-        "limpid": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "polars": pl.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-    }
 
 
 def _write_frames(

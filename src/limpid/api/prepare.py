@@ -110,8 +110,13 @@ class Prepared:
         return model, put_weights(model, self.starts, self.draft.task)
 
 
-def prepare(request: Request, tell: Listener) -> Prepared:
+def prepare(request: Request, tell: Listener, *, look: bool = True) -> Prepared:
     """Look at the data and decide everything but the training.
+
+    Args:
+        request: the call.
+        tell: hears of stages and decisions.
+        look: whether the data are described, which decides nothing.
 
     Raises:
         LimpidError: the request or the data are wrong.
@@ -120,7 +125,7 @@ def prepare(request: Request, tell: Listener) -> Prepared:
     with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
         draft = _draft(request, starts)
     with stage(tell, "profile"):
-        found = look_closely(draft)
+        found = look_closely(draft) if look else {}
         for leak in found.get("leaks", []):
             if leak.get("level") in ("warning", "fault", "look"):
                 tell(Noted(leak["level"], f"leak suspect: {leak['what']}: {leak['evidence']}"))

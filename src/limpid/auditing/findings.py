@@ -24,7 +24,7 @@ class Finding:
 
     Args:
         topic: what was looked at: fairness, proxies, mitigation, calibration, leaks, robustness, overfitting, privacy,
-            slices, unlike or coverage.
+            slices, unlike, reproducibility or coverage.
         level: how grave it is.
         what: one sentence.
         evidence: the figures behind it.

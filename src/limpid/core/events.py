@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+FIRST_STEPS = 5
+"""So many steps of a training are always told, so that it can be replayed and compared."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -70,7 +73,7 @@ class TrainingStarted(Event):
 
 @dataclass(frozen=True)
 class StepEnded(Event):
-    """Sent a few times a second at most."""
+    """Sent for the first steps of a training, whose losses an audit compares, then a few times a second at most."""
 
     step: int
     epoch: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from limpid.core.events import FIRST_STEPS
 from limpid.reporting import figures
 from limpid.reporting.figures import Figure
 from limpid.reporting.wording import capped, duration, metric_title, number, plain, real
@@ -40,7 +41,8 @@ def curve_figures(events: Events) -> dict[str, Figure | None]:
     )
     kept = " The dotted green line is the epoch whose weights were kept." if marked else ""
     steps = _of(events, "StepEnded")
-    rates = _line(steps, "step", "lr") if len(steps) > len(epochs) else []
+    # The first steps are always there; only where later ones are too do they draw the whole schedule.
+    rates = _line(steps, "step", "lr") if len(steps) > len(epochs) + FIRST_STEPS else []
     fine = "step" if rates else "epoch"
     rates = rates or _line(epochs, "epoch", "lr")
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from limpid.core.contracts import Metric
-from limpid.core.events import EpochEnded, Listener, StepEnded, TrainingStarted
+from limpid.core.events import FIRST_STEPS, EpochEnded, Listener, StepEnded, TrainingStarted
 from limpid.training.batches import Order
 from limpid.training.clock import Clock
 from limpid.training.judge import Verdict
@@ -46,8 +46,8 @@ class Reporter:
         )
 
     def step(self, step: int, loss: float, lr: float, seconds: float) -> None:
-        """A step ended; most of them are passed over."""
-        if not self._clock.report_is_due():
+        """A step ended; most of them are passed over, the first ones never."""
+        if not self._clock.report_is_due() and step > FIRST_STEPS:
             return
         self._tell(
             StepEnded(

@@ -1,0 +1,47 @@
+"""What a run came from, as far as another training must find it again to come out the same: data, plan, versions."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from limpid._version import __version__
+from limpid.api.request import Request
+from limpid.core.files import digest
+
+MOST_CELLS = 5_000_000
+"""Cells of the data of a run that is replayed, at most; those of long columns count for more."""
+
+
+def origin_of(request: Request, plan_file: Path, rows: int) -> dict[str, Any]:
+    """What a replay must find again, as metrics.json keeps it: digests of data and plan, and whether a loss or a metric
+    was the user's own. Data that are too many to be replayed have no digest.
+
+    Args:
+        request: the call.
+        plan_file: plan.yaml as the run leaves it.
+        rows: of all parts.
+    """
+    few = rows * len(request.tables["train"].columns) <= MOST_CELLS
+    return {
+        "data": {part: table.digest() for part, table in request.tables.items()} if few else {},
+        "plan": digest(plan_file),
+        "own": request.loss is not None or request.metric is not None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions that a run depends on."""
+    return {
+        "limpid": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "polars": pl.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }
