@@ -119,7 +119,7 @@ def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = ()
     columns = list(dict.fromkeys([group] if isinstance(group, str) else group))
     repairs = Repairs()
     subject = read(model.bundle, open_table(data), columns, folder, repairs)
-    again = None if folder is None else replay(folder, model.bundle, data)
+    again = None if folder is None else replay(folder, model.bundle, data, net)
     found = _audit(subject, columns, repairs, again)
     if folder is not None:
         folder.write(folder.audit, found.as_dict())

@@ -34,30 +34,31 @@ _MOST_FLOPS = 2e12  # of all steps, forward and back
 _BACK = 3  # a step takes about three forward passes
 
 
-def replay(folder: RunFolder, bundle: Bundle, data: Any) -> Replay:
+def replay(folder: RunFolder, bundle: Bundle, data: Any, net: Any = None) -> Replay:
     """Train for the first steps again and compare.
 
     Args:
         folder: of a finished run.
         bundle: its model.
         data: what the audit was given, in case the plan's file is no longer where it was.
+        net: what makes the module of a run with one of the user's own.
     """
     try:
-        return _replay(folder, bundle, data)
+        return _replay(folder, bundle, data, net)
     except LimpidError as error:
         return Replay(why=f"the run could not be repeated: {error.what} ({error.where})")
 
 
-def _replay(folder: RunFolder, bundle: Bundle, data: Any) -> Replay:
+def _replay(folder: RunFolder, bundle: Bundle, data: Any, net: Any) -> Replay:
     content = folder.read(folder.metrics) if folder.finished else {}
     plan = plan_from_dict(read_recipe(folder.plan), where=str(folder.plan))
     origin = content.get("origin") or {}
-    if why := _impossible(folder, plan, content, origin):
+    if why := _impossible(folder, plan, content, origin, net):
         return Replay(why=why)
     device, differs = _then_and_now(plan, content)
     if origin and digest(folder.plan) != origin.get("plan"):
         differs.append("plan.yaml, which has been edited since")
-    request, why = _request(folder, plan, data, device, origin.get("data") or {})
+    request, why = _request(folder, plan, (None, data), device, origin.get("data") or {}, net)
     if request is None:
         return Replay(why=why)
     prepared = prepare(request, _deaf, look=False)
@@ -69,12 +70,12 @@ def _replay(folder: RunFolder, bundle: Bundle, data: Any) -> Replay:
         prepared.left_out.release()
 
 
-def _impossible(folder: RunFolder, plan: Plan, content: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
+def _impossible(folder: RunFolder, plan: Plan, content: Mapping[str, Any], origin: Mapping[str, Any], net: Any) -> str:
     """Why the run cannot be replayed from its folder alone, or ""."""
     if not folder.finished:
         return "the run is not finished"
-    if "external" in (plan.net.name, *(net.name for net in plan.nets.values())):
-        return "the network is a module of the user's own, whose first weights the run does not know"
+    if plan.net.name == "external" and (isinstance(net, torch.nn.Module) or not callable(net)):
+        return "the network is a module of the user's own, and what makes it with its first weights is not at hand"
     if origin.get("own"):
         return "the run was given a loss or a metric of the user's own, which its folder does not hold"
     rows = sum(n for n in (content.get("rows") or {}).values() if isinstance(n, int))
@@ -105,12 +106,12 @@ def _then_and_now(plan: Plan, content: Mapping[str, Any]) -> tuple[str, list[str
 
 
 def _request(
-    folder: RunFolder, plan: Plan, data: Any, device: str, known: Mapping[str, Any]
+    folder: RunFolder, plan: Plan, sources: tuple[Any, ...], device: str, known: Mapping[str, Any], net: Any
 ) -> tuple[Request | None, str]:
-    """The call once more, with the plan's file or with the audit's data, whichever are what the run read; else why."""
+    """The call once more, with the plan's file (None) or with the audit's data, whichever the run read; else why."""
     source = plan.data.source
     why = ""
-    for given in (None, data):
+    for given in sources:
         if given is None and source.startswith("<"):
             why = "the run was trained on a frame in memory, which is not at hand"
             continue
@@ -121,7 +122,7 @@ def _request(
                 task=None,
                 valid=None,
                 test=None,
-                net=None,
+                net=net if plan.net.name == "external" else None,
                 budget=None,
                 device=device,
                 seed=None,
