@@ -129,6 +129,7 @@ def repeated(
         stop_step=max(1, round(outcome.best_step * growth)),
         course=tuple((round(step * growth), max(1, round(end * growth))) for step, end in spec.course),
         patience=0,
+        watch=False,  # what is shown of a training is shown of the first
     )
     done = fit(
         model,

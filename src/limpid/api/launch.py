@@ -17,6 +17,7 @@ from limpid.api.prepare import JUDGED_ROWS, WATCHED_ROWS, Prepared, encode, fini
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
 from limpid.api.shown import seen
+from limpid.api.watched import training_record
 from limpid.core.errors import LimpidError, RequestError, RunError
 from limpid.core.events import Listener, Noted, RunEnded, broadcast
 from limpid.core.files import write_bytes
@@ -242,6 +243,8 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
     if outcome.stopped == "interrupted":
         raise KeyboardInterrupt
     model.fold()
+    if record := training_record(prepared, model, outcome.watched, train_part):
+        folder.write(folder.training, record)
     plan = _settled(plan, outcome)
     plan, final = again(prepared, plan, model, train_part, valid_part, outcome, folder, tell, resume=resume)
     write_plan(plan, folder.plan)

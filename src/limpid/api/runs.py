@@ -71,6 +71,11 @@ class Run:
 
         return read_recipe(self._folder.plan)
 
+    @property
+    def training(self) -> dict[str, Any]:
+        """training.json: layers and examples as they were while the network learnt; {} where nothing was watched."""
+        return self._folder.read(self._folder.training) if self._folder.training.is_file() else {}
+
     def events(self) -> Iterator[dict[str, Any]]:
         """Everything that happened, oldest first."""
         return self._folder.read_events()

@@ -193,8 +193,9 @@ class WrittenLoss:
 class Task(Protocol):
     """What is wanted of the target: how it is encoded, the head, the loss per example, the answer and the metrics.
 
-    A method `answers_like(other)` is optional: whether another task's raw outputs stand for the same, so that a run
-    that starts from that model keeps its head.
+    Two methods are optional. `right(outputs, target)`: (B,) bool, whether raw outputs (B,K), members averaged, are the
+    right answer to a prepared target; None where right and wrong are not all there is. `answers_like(other)`: whether
+    another task's raw outputs stand for the same, so that a run that starts from that model keeps its head.
     """
 
     Spec: ClassVar[type[Spec]]

@@ -107,6 +107,18 @@ class EpochEnded(Event):
 
 
 @dataclass(frozen=True)
+class LayersSeen(Event):
+    """What the layers look like after a step; sent every fifty steps at most.
+
+    Args:
+        layers: of each {"name", "mean", "spread", "dead", "weight", "gradient", "ratio"} (training/layer_watch.py).
+    """
+
+    step: int
+    layers: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
 class GuardActed(Event):
     """A guard caught something and did something about it."""
 

@@ -77,6 +77,11 @@ class RunFolder:
         return self.path / "seen.json"
 
     @property
+    def training(self) -> Path:
+        """training.json: what was seen of layers and examples while the network learnt; absent where nothing was."""
+        return self.path / "training.json"
+
+    @property
     def left_out(self) -> Path:
         """left_out.csv: rows that could not be read, with the reason of each; absent where there were none."""
         return self.path / "left_out.csv"

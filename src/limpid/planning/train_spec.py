@@ -126,6 +126,11 @@ class TrainSpec(Spec):
         default=AUTO,
         description="factor by which the learning rate falls from layer to layer of a started net, from the head down",
     )
+    watch: bool = Field(
+        default=True,
+        description="whether layers and the losses of examples are watched while it trains, for the report; has no "
+        "influence on the weights",
+    )
     checkpoint_seconds: NotNegative = Field(
         default=30.0, description="time between checkpoints in seconds; has no influence on the weights"
     )

@@ -23,6 +23,7 @@ from limpid.reporting.ranked import ranked
 from limpid.reporting.shown import shown
 from limpid.reporting.terminal import settings
 from limpid.reporting.trained import curve_figures, guards, story
+from limpid.reporting.watched import examples, layers, right_figure
 from limpid.reporting.wording import (
     capped,
     duration,
@@ -44,8 +45,9 @@ MAX_SETTINGS, MAX_WORST, MAX_REPAIRS, MAX_NEEDS, MAX_FINDINGS = 150, 20, 50, 30,
 def write_report(folder: RunFolder) -> Path:
     """Write report.html of a run and return its path.
 
-    Reads plan.yaml, profile.json, events.jsonl, metrics.json and network.json; whatever of them is not there is said
-    on the page. The page holds counts and curves, never raw rows beyond the few that it shows, so its size is bounded.
+    Reads plan.yaml, profile.json, events.jsonl, training.json, metrics.json and network.json; whatever of them is not
+    there is said on the page. The page holds counts and curves, never raw rows beyond the few that it shows, so its
+    size is bounded.
 
     Args:
         folder: the run folder.
@@ -64,12 +66,14 @@ def report_html(folder: RunFolder) -> str:
     metrics = _json(folder, folder.metrics)
     network = _json(folder, folder.path / "network.json")
     events = list(folder.read_events())
+    training = _json(folder, folder.training)
     found = contest(metrics)
     details = mapping(metrics.get("details"))
     because = mapping(plan.get("because"))
     drawn = {
         **target_figures(profile),
         **curve_figures(events),
+        "right": right_figure(training),
         **_result_figures(found, details, metrics),
         **forecast_figures(details),
     }
@@ -95,6 +99,8 @@ def report_html(folder: RunFolder) -> str:
         "seen": [{"name": plain(name, 60), **shown(record)} for name, record in _json(folder, folder.seen).items()],
         "story": story(events),
         "guards": guards(events),
+        "layers": layers(training),
+        "examples": examples(training),
         "calibration": [(plain(k, 30), plain(v, 300)) for k, v in mapping(metrics.get("calibration")).items()],
         "audit": _audit(_json(folder, folder.audit)),
         "needs": _needs(mapping(metrics.get("importance"))),

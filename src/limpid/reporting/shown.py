@@ -64,18 +64,24 @@ def _line(record: Any) -> dict[str, Any] | None:
     }
 
 
-def line_svg(values: list[float | None], title: str) -> str:
-    """A small line drawing with gaps where values are missing."""
+def line_svg(values: list[float | None], title: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
+    """A small line drawing with gaps where values are missing.
+
+    Args:
+        values: at equal distances; at least one is known.
+        title: what they are, for those who cannot see the line.
+        width, height: in pixels.
+    """
     known = [v for v in values if v is not None]
     low, high = min(known), max(known)
     span = (high - low) or 1.0
-    step = (_WIDTH - 4) / max(len(values) - 1, 1)
+    step = (width - 4) / max(len(values) - 1, 1)
     pieces: list[list[str]] = [[]]
     for place, value in enumerate(values):
         if value is None:
             pieces.append([])
         else:
-            pieces[-1].append(f"{2 + place * step:.1f},{_HEIGHT - 3 - (value - low) / span * (_HEIGHT - 6):.1f}")
+            pieces[-1].append(f"{2 + place * step:.1f},{height - 3 - (value - low) / span * (height - 6):.1f}")
     drawn = "".join(
         f'<polyline points="{" ".join(piece)}" fill="none" stroke="currentColor" stroke-width="1.2"/>'
         for piece in pieces
@@ -83,7 +89,7 @@ def line_svg(values: list[float | None], title: str) -> str:
     )
     alt = escape(f"{title}: a line from {number(low)} to {number(high)}", quote=True)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{alt}">{drawn}</svg>'
     )
 

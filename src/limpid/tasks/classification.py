@@ -242,6 +242,10 @@ class Classification:
         """(B,) loss of logits (B,K)."""
         return self._loss(outputs, target)
 
+    def right(self, outputs: Tensor, target: Tensor) -> Tensor | None:
+        """(B,) bool: whether the class of the largest logit is the true one; None for sets of labels."""
+        return None if self.multi_label else outputs.argmax(dim=-1) == target
+
     def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
         """The loss of one example's logits (K), with its numbers."""
         return self._loss.written(outputs, target)

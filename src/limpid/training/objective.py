@@ -49,9 +49,13 @@ def example_losses(loss: Loss, outputs: Tensor, target: Tensor) -> Tensor:
     return values.view(-1, members).mean(dim=1) if members > 1 else values
 
 
-def batch_losses(loss: Loss, outputs: Tensor, batch: Batch) -> Tensor:
-    """(B,) weighted loss of each example; of a mixed one that of both its targets, by their shares."""
-    losses = example_losses(loss, outputs, batch.target)
+def batch_losses(loss: Loss, outputs: Tensor, batch: Batch, own: Tensor | None = None) -> Tensor:
+    """(B,) weighted loss of each example; of a mixed one that of both its targets, by their shares.
+
+    Args:
+        own: (B,) `example_losses` with each one's own target, where they are known already.
+    """
+    losses = example_losses(loss, outputs, batch.target) if own is None else own
     if batch.partner is not None:
         assert batch.share is not None
         losses = batch.share * losses + (1 - batch.share) * example_losses(loss, outputs, batch.partner)

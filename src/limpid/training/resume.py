@@ -21,8 +21,9 @@ from limpid.planning.train_spec import TrainSpec
 from limpid.training.checkpoint import FINAL, Checkpoints, Saved
 from limpid.training.policies import all_finite, values_of
 from limpid.training.state import Learner, Ledger, Position, Snapshot, from_dict
+from limpid.training.watch import Watch
 
-_NO_INFLUENCE = {"checkpoint_seconds"}
+_NO_INFLUENCE = {"checkpoint_seconds", "watch"}
 
 
 class Memory:
@@ -39,6 +40,7 @@ class Memory:
         self.identity = dict(identity)
         self.good: Snapshot | None = None
         self.best: dict[str, Tensor] | None = None
+        self.watch: Watch | None = None
         self._tell = tell
         self._last = -1
 
@@ -105,7 +107,9 @@ class Memory:
                 self._last = learner.position.step
             else:
                 learner.position = from_dict(Position, saved.state["position"])
-        except (KeyError, TypeError, RuntimeError) as error:
+            if self.watch is not None and self.watch.on and saved.state.get("watch") is not None:
+                self.watch.restore(saved.state["watch"], whole.part("watch"))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"the checkpoint does not fit this network: {error}",
                 where=f"{saved.name} in the folder of checkpoints",
@@ -163,8 +167,13 @@ class Memory:
     ) -> None:
         assert self.checkpoints is not None
         figures = {**asdict(ledger), "seconds": round(seconds, 3)}
+        watch = None
+        if self.watch is not None and self.watch.on:
+            watch = self.watch.state()
+            tensors = {**tensors, **{f"watch/{name}": t for name, t in self.watch.tensors().items()}}
+        state = {"identity": self.identity, **state, "ledger": figures, "watch": watch}
         try:
-            path = self.checkpoints.save(name, tensors, {"identity": self.identity, **state, "ledger": figures})
+            path = self.checkpoints.save(name, tensors, state)
         except RunError as error:
             if must:
                 raise

@@ -91,6 +91,19 @@ class Ledger:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """What was seen of a training (watch.py).
+
+    Args:
+        layers: at some steps, {"step", "layers": [{"name", "mean", "spread", "dead", "weight", "gradient", "ratio"}]}.
+        examples: what `RowWatch.concluded` says with each course as a dictionary, or None.
+    """
+
+    layers: list[dict[str, Any]]
+    examples: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a training ended.
 
@@ -107,6 +120,7 @@ class Outcome:
         micro_batch: rows in one forward pass at the end.
         seconds: time spent, over all resumes.
         turns: where the end of the schedule was moved (course.py).
+        watched: what was seen of layers and examples, or None.
     """
 
     stopped: str
@@ -122,6 +136,7 @@ class Outcome:
     micro_batch: int
     seconds: float
     turns: tuple[tuple[int, int], ...] = ()
+    watched: Watched | None = None
 
 
 @dataclass(frozen=True)

@@ -31,13 +31,14 @@ from limpid.training.examples import Examples
 from limpid.training.interruption import Interruption
 from limpid.training.judge import Interrupted, Judge, Verdict
 from limpid.training.lr_range import lr_range
-from limpid.training.objective import Loss, batch_losses, outputs_of
+from limpid.training.objective import Loss, batch_losses, example_losses, outputs_of
 from limpid.training.optim import Optimisers, total_norm
 from limpid.training.policies import Average, clip, load_values
 from limpid.training.reporter import Reporter
 from limpid.training.resume import Memory, identity
 from limpid.training.schedules import is_better, rate_factor
 from limpid.training.state import Learner, Ledger, Outcome, Snapshot, update_ratio
+from limpid.training.watch import Watch
 
 _SNAPSHOT_STEPS = 50
 _VALID_ROWS = 2048
@@ -166,6 +167,7 @@ class _Loop:
         )
         self.reporter = Reporter(tell, self.order, spec.epochs, metric, clock)
         self.adviser = Adviser(tell, self.train, self.judge, loss, str(spec.precision))
+        memory.watch = self.watch = Watch(model, task, self.train, loss, spec, device, tell)
 
     def begin(self, *, resume: bool) -> None:
         """Start at step 0, or where the newest checkpoint stands."""
@@ -252,12 +254,13 @@ class _Loop:
             if step % self.snapshot_every == 0:
                 draft = self.learner.capture()
             batch = self.shown(self.train.take(index), step, self.order.passes(step))
+            self.watch.begin(self.order.passes(step))
             loss, norm = self._gradients(batch, step)
             problem = guards.trouble(position, loss, norm)
             if problem is None:
                 # Only now is it known that the weights at this step were good.
                 self.memory.good = draft if draft is not None and not position.spike_streak else self.memory.good
-                self._update(norm, len(batch), loss, draft)
+                self._update(norm, batch, loss, draft)
         except (RuntimeError, MemoryError) as error:
             if not guards.is_out_of_memory(error):
                 raise
@@ -281,7 +284,9 @@ class _Loop:
         for part in parts:
             piece = batch if len(parts) == 1 else cut(batch, part)
             outputs = outputs_of(self.model, piece, str(self.spec.precision))
-            value = batch_losses(self.loss, outputs, piece).sum() / len(batch)
+            own = example_losses(self.loss, outputs, piece.target)
+            value = batch_losses(self.loss, outputs, piece, own).sum() / len(batch)
+            self.watch.saw(piece, outputs, own)
             value.backward()  # type: ignore[no-untyped-call]
             total = value.detach() if total is None else total + value.detach()
         assert total is not None
@@ -290,16 +295,18 @@ class _Loop:
         # Batch norm hides an extreme input from the loss, but keeps it in its statistics.
         return loss, norm if isfinite(statistics) else statistics
 
-    def _update(self, norm: float, rows: int, loss: float, before: Snapshot | None) -> None:
+    def _update(self, norm: float, batch: Batch, loss: float, before: Snapshot | None) -> None:
         """Move the weights, their average and the running sums."""
         position = self.learner.position
         assert self.spec.clip != "auto"
+        self.watch.before_update(position.step, before)
         clip(self.optimisers.gradients(), norm, self.spec.clip)
         self.optimisers.set_rate(self._rate())
         self.optimisers.step()
         if self.average is not None:
             self.average.update(position.step)
-        position.add_step(loss, norm, rows)
+        position.add_step(loss, norm, len(batch))
+        self.watch.after_update(position.step, before, batch.index, self.ledger.micro_batch)
         if before is not None:
             position.ratio_sum += update_ratio(self.model, before)
             position.ratio_count += 1
@@ -344,6 +351,7 @@ class _Loop:
             )
         assert good is not None
         self.learner.restore(good)
+        self.watch.layers.rolled_back(self.learner.position.step)
         self.ledger.rollbacks += 1
         self.ledger.lr_scale *= 0.5
         what = "the loss or its gradient is not finite" if problem == "not finite" else "the loss left its course"
@@ -476,6 +484,7 @@ class _Loop:
             micro_batch=ledger.micro_batch,
             seconds=self._seconds(),
             turns=tuple(self.course.turns),
+            watched=self.watch.conclude(),
         )
         score = float("nan") if outcome.score is None else outcome.score
         self.tell(

@@ -1,0 +1,110 @@
+"""training.json: what was seen of layers and examples while a network learnt, with the examples as a person knows them.
+
+Legend: N listed examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from limpid.api.prepare import Prepared
+from limpid.api.shown import png
+from limpid.core.contracts import Task
+from limpid.data.encoded import Encoded
+from limpid.data.windows import Windows
+from limpid.explanation.encoded_row import shown_cell
+from limpid.planning.assemble import Assembled
+from limpid.training.state import Watched
+
+_LISTS = ("hardest", "late_rows", "forgotten_rows")
+_COLUMNS, _CELL, _TEXT = 6, 40, 160
+_QUANTITIES = ("mean", "spread", "dead", "weight", "gradient", "ratio")
+
+
+def training_record(prepared: Prepared, model: Assembled, watched: Watched | None, train: Encoded) -> dict[str, Any]:
+    """What training.json holds; {} where nothing was watched.
+
+    Args:
+        model: the network, for the names of its inputs.
+        watched: from the first fit.
+        train: encoded training rows of that fit.
+
+    Returns:
+        {"layers": {"steps", "layers": [{"name", "kind", and a list over the steps for each of "mean", "spread", "dead",
+        "weight", "gradient", "ratio"}]}, "examples": of `RowWatch.concluded`, each course with "row" (its source row
+        number), "name" where it is a window, "target", "cells" and "png"}.
+    """
+    if watched is None:
+        return {}
+    examples = None if watched.examples is None else dict(watched.examples)
+    if examples is not None:
+        looked_up = _looks(prepared, train, [c["place"] for name in _LISTS for c in examples.get(name, [])])
+        for name in _LISTS:
+            if name in examples:
+                examples[name] = [
+                    {**looked_up[c["place"]], "losses": c["losses"], "right": c["right"]} for c in examples[name]
+                ]
+    return {"layers": _by_layer(watched.layers, model), "examples": examples}
+
+
+def _by_layer(looks: Sequence[Mapping[str, Any]], model: Assembled) -> dict[str, Any]:
+    """Looks turned from step by step to layer by layer, under names that say which input a layer reads."""
+    readable = {f"nets.input_{n}": name for n, name in enumerate(model.inputs)}
+    kinds = {name: type(module).__name__ for name, module in model.named_modules()}
+    found: dict[str, dict[str, Any]] = {}
+    for place, look in enumerate(looks):
+        for layer in look["layers"]:
+            name = layer["name"]
+            said = next((new + name[len(old) :] for old, new in readable.items() if name.startswith(old)), name)
+            entry = found.setdefault(name, {"name": said, "kind": kinds.get(name, "")})
+            for quantity in _QUANTITIES:
+                line = entry.setdefault(quantity, [None] * len(looks))
+                line[place] = layer[quantity]
+    return {"steps": [look["step"] for look in looks], "layers": list(found.values())}
+
+
+def _looks(prepared: Prepared, train: Encoded, places: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Training examples by position, as a person would name them."""
+    at = np.unique(np.asarray(places, dtype=np.int64))
+    if not len(at):
+        return {}
+    task, part = prepared.draft.task, prepared.draft.parts["train"]
+    rows = np.asarray(train.rows)[at].astype(np.int64)
+    assert train.target is not None
+    truth = _targets(task, np.asarray(train.target[at]))
+    names: Sequence[str | None] = [None] * len(at)
+    cells: list[dict[str, str]] = [{} for _ in at]
+    if isinstance(part.table, Windows):
+        names = part.table.names_of_rows(rows)
+    else:
+        columns = [n for n in prepared.draft.encoders.columns if n in part.table.columns][:_COLUMNS]
+        frame = part.table.read(columns, rows=rows) if columns else None
+        if frame is not None:
+            most = _TEXT if len(columns) == 1 else _CELL
+            cells = [{c: shown_cell(frame[c][n])[:most] for c in columns} for n in range(len(at))]
+    pictures = next((name for name in train.arrays if name.endswith(".pixels")), None)
+    return {
+        int(place): {
+            "row": int(rows[n]),
+            "name": names[n],
+            "target": truth[n],
+            "cells": cells[n],
+            "png": None if pictures is None else _thumbnail(np.asarray(train.arrays[pictures][place])),
+        }
+        for n, place in enumerate(at.tolist())
+    }
+
+
+def _targets(task: Task, target: np.ndarray) -> list[str]:
+    return [shown_cell(value)[:_TEXT] for value in task.readable(target)]
+
+
+def _thumbnail(pixels: np.ndarray) -> str:
+    values = pixels.astype(np.float32)
+    if pixels.dtype == np.uint8:
+        return png(values / 255)
+    low, high = float(values.min()), float(values.max())
+    return png((values - low) / max(high - low, 1e-9))
