@@ -112,8 +112,8 @@ def by_limpid(
     return min(int(spec.batch), len(part)) * steps / seconds
 
 
-def measure(name: str, case: Case, seconds: float, repeats: int, device: str) -> dict[str, Any]:
-    """One case: the sides in turn, several times."""
+def set_up(case: Case, device: str) -> tuple[torch.nn.Module, Prepared, Encoded, TrainSpec]:
+    """A case's network, its encoded training rows and its plan's settings."""
     request = read_request(
         case.data(),
         target=case.target,
@@ -133,8 +133,13 @@ def measure(name: str, case: Case, seconds: float, repeats: int, device: str) ->
     part = encoded["train"]
     model, _ = prepared.build()
     plan, _ = finish_plan(prepared, part, lambda _event: None, model)
-    spec = plan.train
     prepare_model(prepared, part, model)
+    return model, prepared, part, plan.train
+
+
+def measure(name: str, case: Case, seconds: float, repeats: int, device: str) -> dict[str, Any]:
+    """One case: the sides in turn, several times."""
+    model, prepared, part, spec = set_up(case, device)
     trial = by_hand(copy.deepcopy(model), prepared, part, spec, 4, device)
     steps = max(8, int(seconds * trial / int(spec.batch)))
     sides: dict[str, list[float]] = {"by hand": [], "fp32": [], "planned": []}

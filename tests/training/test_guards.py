@@ -304,7 +304,7 @@ def test_a_dead_network_is_said():
     heard = Heard()
     run(model, tell=heard)
     said = [event for event in heard.of(GuardActed) if event.guard == "dead network"]
-    assert len(said) == 1 and "16 of 16 hidden units of act" in said[0].what
+    assert len(said) == 1 and "16 of 16 hidden units behind first" in said[0].what
 
 
 def test_gradients_of_zero_are_said():

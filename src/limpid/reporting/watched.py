@@ -130,6 +130,8 @@ def right_figure(record: Mapping[str, Any]) -> Figure | None:
     whole = mapping(record.get("examples"))
     pairs = zip(listing(whole.get("passes")), listing(whole.get("right")), strict=False)
     points = [(a, b) for p, r in pairs if (a := real(p)) is not None and (b := real(r)) is not None]
+    if len(points) < 2:
+        return None
     return figures.curves(
         {"training examples": points[:MAX_PASSES]},
         "Training examples answered rightly",
@@ -155,5 +157,6 @@ def _example(row: Mapping[str, Any]) -> dict[str, Any]:
         "line": _spark(losses, f"loss of {name}"),
         "first": number(known[0]) if known else "",
         "last": number(known[-1]) if known else "",
+        "losses": len(known),
         "marks": "".join("·" if r is None else "✓" if r else "✗" for r in right),
     }

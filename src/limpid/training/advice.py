@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from math import isfinite
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from limpid.core.events import GuardActed, Listener
 from limpid.training.batches import Batch, Source
 from limpid.training.judge import Judge, Verdict
-from limpid.training.objective import Loss, constant_outputs, outputs_of
+from limpid.training.layer_watch import outputs_of_layers
+from limpid.training.objective import Loss, constant_outputs
 from limpid.training.state import Ledger, Position
 
-_HIDDEN = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh)
 _FEWEST = 10
 _DEAD_SHARE = 0.9
 _SAME = 1e-6
@@ -148,38 +147,14 @@ def dead_units(model: nn.Module, batch: Batch, precision: str) -> Advice | None:
     """
     if len(batch) < _FEWEST:
         return None
-    counts: dict[str, tuple[int, int]] = {}
-    handles = []
-
-    def watch(name: str, module: nn.Module) -> None:
-        def seen(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            if output.dim() < 2 or len(output) != len(batch):
-                return
-            flat = output.detach().flatten(1)
-            dead = int((flat.amax(dim=0) == flat.amin(dim=0)).sum())
-            counts[name] = (dead, flat.shape[1])
-
-        handles.append(module.register_forward_hook(seen))
-
-    for name, module in model.named_modules():
-        if isinstance(module, _HIDDEN):
-            watch(name, module)
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            outputs_of(model, batch, precision)
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
-    worst = max(counts, key=lambda name: counts[name][0] / counts[name][1], default=None)
-    if worst is None or counts[worst][0] <= _DEAD_SHARE * counts[worst][1]:
+    shown = [layer for layer in outputs_of_layers(model, batch, precision) if layer.dead is not None]
+    worst = max(shown, key=lambda layer: float(layer.dead or 0.0), default=None)
+    if worst is None or worst.dead is None or float(worst.dead) <= _DEAD_SHARE:
         return None
-    dead, units = counts[worst]
     return Advice(
         "dead network",
-        f"{dead} of {units} hidden units of {worst} give the same value for every row",
+        f"{round(float(worst.dead) * worst.units)} of {worst.units} hidden units behind {worst.name} give the same "
+        "value for every row",
         "try a learning rate ten times lower, or an activation that always passes a gradient (gelu, silu)",
     )
 

@@ -52,14 +52,22 @@ class LayerSeen:
 
 
 @dataclass
-class _Row:
-    """A layer with parameters, and what the sample showed of it."""
+class Shown:
+    """A layer with parameters, and what a sample of rows showed of it.
+
+    Args:
+        name, module: of the layer.
+        mean, spread: () of its outputs.
+        dead: () share of dead units behind the activation that follows, None where none does.
+        units: how many there are.
+    """
 
     name: str
     module: nn.Module
     mean: Tensor
     spread: Tensor
     dead: Tensor | None = None
+    units: int = 0
 
 
 class LayerWatch:
@@ -85,11 +93,12 @@ class LayerWatch:
             step: the number of steps done.
             snapshot: the state before the step, where there is one; without it no update can be told.
         """
-        self._due = snapshot is not None and (not self.looks or step >= self.looks[-1]["step"] + self._every)
+        self._due = snapshot is not None and (not self.looks or step + 1 >= self.looks[-1]["step"] + self._every)
         if not self._due:
             return
         held = {name: p.grad for name, p in self._model.named_parameters() if p.grad is not None}
-        self._gradients = dict(zip(held, torch._foreach_norm(list(held.values())), strict=True))
+        norms = torch._foreach_norm(list(held.values())) if held else []
+        self._gradients = dict(zip(held, norms, strict=True))
 
     def after_step(self, step: int, snapshot: Snapshot | None, most: int) -> dict[str, Any] | None:
         """Look, where this step is to be looked at: {"step", "layers": [fields of a LayerSeen]}.
@@ -153,7 +162,7 @@ class LayerWatch:
         return [_layer(row.name, *values) for row, values in zip(rows, table, strict=True)]
 
 
-def outputs_of_layers(model: nn.Module, batch: Batch, precision: str) -> list[_Row]:
+def outputs_of_layers(model: nn.Module, batch: Batch, precision: str) -> list[Shown]:
     """The layers with matrices that run, in their order, with the activations that follow them.
 
     Args:
@@ -161,7 +170,7 @@ def outputs_of_layers(model: nn.Module, batch: Batch, precision: str) -> list[_R
         batch: rows to send through, in evaluation mode.
         precision: of the forward pass.
     """
-    rows: list[_Row] = []
+    rows: list[Shown] = []
     handles = []
     members = getattr(model, "members", None)
 
@@ -173,10 +182,11 @@ def outputs_of_layers(model: nn.Module, batch: Batch, precision: str) -> list[_R
                 return
             if isinstance(module, HIDDEN):
                 if rows and rows[-1].dead is None and len(value) == len(batch):
-                    rows[-1].dead = dead_share(value, rows[-1].module, members)
+                    still = unmoved(value, rows[-1].module, members)
+                    rows[-1].dead, rows[-1].units = still.float().mean(), len(still)
             elif len(rows) < _MOST_LAYERS and all(row.module is not module for row in rows):
                 spread, mean = torch.std_mean(value.detach().float(), correction=0)
-                rows.append(_Row(name, module, mean, spread))
+                rows.append(Shown(name, module, mean, spread))
 
         handles.append(module.register_forward_hook(hook))
 
@@ -196,8 +206,8 @@ def outputs_of_layers(model: nn.Module, batch: Batch, precision: str) -> list[_R
     return rows
 
 
-def dead_share(output: Tensor, before: nn.Module | None = None, members: int | None = None) -> Tensor:
-    """Which share of the units gives the same value for every row (and every place, for maps and sequences).
+def unmoved(output: Tensor, before: nn.Module | None = None, members: int | None = None) -> Tensor:
+    """(units,) bool: which units give the same value for every row (and every place, for maps and sequences).
 
     Args:
         output: (B,D), (B,M,D) with members, (B,T,D), (B,C,T) behind a convolution, (B,C,H,W).
@@ -205,8 +215,8 @@ def dead_share(output: Tensor, before: nn.Module | None = None, members: int | N
         members: M.
 
     Example:
-        >>> dead_share(torch.tensor([[0.0, 1.0], [0.0, 2.0]])).item()
-        0.5
+        >>> unmoved(torch.tensor([[0.0, 1.0], [0.0, 2.0]])).tolist()
+        [True, False]
     """
     values = output.detach()
     if values.dim() >= 3 and isinstance(before, nn.modules.conv._ConvNd):
@@ -214,7 +224,7 @@ def dead_share(output: Tensor, before: nn.Module | None = None, members: int | N
     elif values.dim() == 3 and members is not None and values.shape[1] == members:
         values = values.flatten(1)
     values = values.reshape(-1, values.shape[-1])
-    return (values.amax(dim=0) == values.amin(dim=0)).float().mean()
+    return values.amax(dim=0) == values.amin(dim=0)
 
 
 def _joint(norms: list[Tensor]) -> Tensor:

@@ -44,12 +44,10 @@ class Watch:
     ) -> None:
         self.on = spec.watch
         rows = len(train)
-        sample = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(np.int64))
+        self._places = np.unique(np.linspace(0, rows - 1, min(rows, _SAMPLE)).astype(np.int64))
         self._train, self._loss, self._tell = train, loss, tell
         self._judge = getattr(task, "right", None)
-        self.layers = LayerWatch(
-            model, lambda most: train.take(sample[:: -(-len(sample) // most)]), str(spec.precision)
-        )
+        self.layers = LayerWatch(model, self._sample, str(spec.precision))
         self.rows = RowWatch(rows if self.on else 1, device)
         self._number = 0
         self._wanted = False
@@ -136,6 +134,9 @@ class Watch:
                 if name in examples:
                     examples[name] = [asdict(course) for course in examples[name]]
         return Watched(self.layers.looks, examples)
+
+    def _sample(self, most: int) -> Batch:
+        return self._train.take(self._places[:: -(-len(self._places) // most)])
 
     def _level(self) -> float | None:
         """Half of what the best constant answer costs; None where that says nothing, as for a loss below 0."""
