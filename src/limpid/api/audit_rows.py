@@ -14,6 +14,7 @@ from limpid.auditing.features import small
 from limpid.auditing.findings import Finding
 from limpid.auditing.judged import Judged, joined, judge, stacked
 from limpid.auditing.known_rows import Known, parts_of
+from limpid.auditing.spans import effective
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import LimpidError, RequestError
 from limpid.core.forms import FIELDS
@@ -23,6 +24,7 @@ from limpid.core.run import RunFolder
 from limpid.core.schema import ColumnSpec
 from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, open_table
+from limpid.planning.parts import weight_values
 from limpid.planning.plan import Plan, plan_from_dict
 from limpid.planning.settings import read_recipe
 
@@ -42,6 +44,7 @@ class Subject:
         specs: what the columns of `cells` are.
         why: why it is not known which rows the model learnt from, or "".
         only_training: whether DATA holds nothing but rows that the model was fitted to.
+        weighed: what is to be said of sample weights, where the run has some.
     """
 
     everything: Judged
@@ -51,6 +54,7 @@ class Subject:
     specs: Mapping[str, ColumnSpec]
     why: str
     only_training: bool
+    weighed: tuple[Finding, ...] = ()
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
@@ -61,15 +65,16 @@ class Subject:
     def notes(self) -> list[Finding]:
         """What is to be said of the rows themselves."""
         if not self.only_training:
-            return []
+            return [*self.weighed]
         return [
+            *self.weighed,
             Finding(
                 "coverage",
                 "warning",
                 "all rows are ones that the model was fitted to, so every figure here flatters it",
                 f"{len(self.held):,} rows",
                 "audit it on rows that it has not seen",
-            )
+            ),
         ]
 
 
@@ -95,11 +100,12 @@ def read(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFolder |
         specs = {**plan.data.columns, **specs}
     none = Known(np.zeros(0, dtype="<U5"), "a bundle does not say which rows it learnt from")
     known = none if folder is None else parts_of(folder, arrange(data, bundle.series), bundle.rows)
-    everything, cells = _judged(bundle, data, groups, known, specs, repairs)
+    weight = None if plan is None or plan.data.weight not in data.columns else plan.data.weight
+    everything, cells = _judged(bundle, data, groups, known, specs, repairs, weight)
     why, only = known.why, bool(len(known.part)) and bool((everything.part == "train").all())
     mine, part = _held(everything)
     if folder is not None and plan is not None and not known.training:
-        other = _training(plan, bundle, groups, folder, specs)
+        other = _training(plan, bundle, groups, folder, specs, weight)
         if other is None:
             why = why or "the training file is not where it was"
         else:
@@ -109,7 +115,9 @@ def read(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFolder |
             seen, seen_cells = other
             cells = stacked(cells, seen_cells)
             everything, why = joined(everything, seen), ""
-    return Subject(everything, mine, part, cells, {n: s for n, s in specs.items() if n in cells.columns}, why, only)
+    named = {n: s for n, s in specs.items() if n in cells.columns}
+    weighed = _weighed(mine, None if plan is None else plan.data.weight)
+    return Subject(everything, mine, part, cells, named, why, only, weighed)
 
 
 def _judged(
@@ -119,16 +127,33 @@ def _judged(
     known: Known,
     specs: Mapping[str, ColumnSpec],
     repairs: Repairs,
+    weight: str | None,
 ) -> tuple[Judged, pl.DataFrame]:
     most = MOST_ROWS if set(bundle.encoders.inputs.values()) == {FIELDS} else MOST_LONG_ROWS
-    rows = read_rows(bundle, table, repairs, targets=True, most=most, beside=groups)
+    beside = [*groups, *([weight] if weight else [])]
+    rows = read_rows(bundle, table, repairs, targets=True, most=most, beside=beside)
     assert rows.target is not None
+    weights = weight_values(rows.frame[weight], specs[weight], table.name) if weight else None
     part = known.part[rows.rows] if len(known.part) else np.full(len(rows), "", dtype="<U5")
     arranged = arrange(table, bundle.series)
     heavy = arranged.heavy | set(bundle.encoders.files)
     names = [n for n in arranged.columns if n in specs and n not in heavy]
     cells = arranged.read(names, rows=rows.rows)
-    return judge(bundle, rows.frame, rows.arrays, rows.target, rows.rows, part), cells
+    return judge(bundle, rows.frame, rows.arrays, rows.target, rows.rows, part, weights), cells
+
+
+def _weighed(held: Judged, column: str | None) -> tuple[Finding, ...]:
+    """How the run's sample weights enter the figures."""
+    if column is None:
+        return ()
+    if held.weight is None:
+        what = f"the run has sample weights, but DATA has no column {column}"
+        return (Finding("coverage", "look", what, "every row counts once", "audit it on rows with their weights"),)
+    told = (
+        f"{len(held):,} rows count as {effective(held.weight):,.0f} (Kish); groups, calibration, robustness and "
+        "overfitting are weighted; leaks, proxies, mitigation, slices, privacy and labels count each row once"
+    )
+    return (Finding("coverage", "ok", f"rows are weighted by {column}", told),)
 
 
 def _held(everything: Judged) -> tuple[Judged, str]:
@@ -140,7 +165,12 @@ def _held(everything: Judged) -> tuple[Judged, str]:
 
 
 def _training(
-    plan: Plan, bundle: Bundle, groups: Sequence[str], folder: RunFolder, specs: Mapping[str, ColumnSpec]
+    plan: Plan,
+    bundle: Bundle,
+    groups: Sequence[str],
+    folder: RunFolder,
+    specs: Mapping[str, ColumnSpec],
+    weight: str | None,
 ) -> tuple[Judged, pl.DataFrame] | None:
     """Rows of the file that the model was trained on, where it still stands in its place."""
     try:
@@ -148,7 +178,7 @@ def _training(
         known = parts_of(folder, arrange(table, bundle.series), bundle.rows)
         if not known.training or any(name not in table.columns for name in groups):
             return None
-        judged, cells = _judged(bundle, table, groups, known, specs, Repairs())
+        judged, cells = _judged(bundle, table, groups, known, specs, Repairs(), weight)
     except LimpidError:
         return None  # the audit says that the training rows could not be compared
     used = judged.part != ""

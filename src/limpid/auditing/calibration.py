@@ -100,7 +100,9 @@ def measure(judged: Judged, seed: int = 0) -> Calibration:
         return Calibration(coverage=_coverage(judged))
     target, chance = judged.target, np.asarray(judged.prediction.values, dtype=np.float64)
     said, true = merit.confidence(target, chance)
-    bins = reliability(said, true)
+    # Of labels each row gives several probabilities, all of its weight.
+    weight = None if judged.weight is None else np.repeat(judged.weight, len(said) // max(len(target), 1))
+    bins = reliability(said, true, weight)
     if target.ndim == 1:
         best = chance.max(axis=1)
         wrong = chance.argmax(axis=1) != target
@@ -109,14 +111,21 @@ def measure(judged: Judged, seed: int = 0) -> Calibration:
         wrong = (said > 0.5) != (true > 0.5)
     sure = best >= _SURE
     return Calibration(
-        ece=ece_of(said, true),
-        ece_by_luck=ece_by_luck(said, seed),
-        brier=merit.once(merit.brier(target, chance), len(target)),
+        ece=ece_of(said, true, weight),
+        ece_by_luck=ece_by_luck(said, seed, weight),
+        brier=merit.once(merit.brier(target, chance), len(target), judged.weight),
         bins=tuple(bins),
-        sure_and_wrong=spans.rate(int(wrong[sure].sum()), int(sure.sum())),
-        promised_wrong=float((1 - best[sure]).mean()) if sure.any() else None,
-        wrong_confidence=float(best[wrong].mean()) if wrong.any() else None,
+        sure_and_wrong=spans.share(wrong[sure], None if weight is None else weight[sure]),
+        promised_wrong=_mean(1 - best, sure, weight),
+        wrong_confidence=_mean(best, wrong, weight),
     )
+
+
+def _mean(values: Floats, inside: Array, weight: Floats | None) -> float | None:
+    """The mean of some rows; None where there are none."""
+    if not inside.any() or (weight is not None and not weight[inside].any()):
+        return None
+    return float(np.average(values[inside], weights=None if weight is None else weight[inside]))
 
 
 def cuts(said: Floats) -> Array:
@@ -126,37 +135,44 @@ def cuts(said: Floats) -> Array:
     return np.searchsorted(edges, said, side="left")
 
 
-def ece_of(said: Floats, true: Floats) -> float:
+def ece_of(said: Floats, true: Floats, weight: Floats | None = None) -> float:
     """Mean over rows of the distance between what a bin says and what comes true in it."""
     if len(said) == 0:
         return 0.0
-    gap = np.abs(np.bincount(cuts(said), weights=said - true))
-    return float(gap.sum() / len(said))
+    each = np.ones(len(said)) if weight is None else weight
+    gap = np.abs(np.bincount(cuts(said), weights=each * (said - true)))
+    return float(gap.sum() / each.sum())
 
 
-def ece_by_luck(said: Floats, seed: int) -> float:
+def ece_by_luck(said: Floats, seed: int, weight: Floats | None = None) -> float:
     """The 97.5 % quantile of the ECE where every probability is right."""
     if len(said) == 0:
         return 0.0
     whole = len(said)
+    each = np.ones(whole) if weight is None else weight
     if whole > _MOST_ROWS:
-        said = said[np.linspace(0, whole - 1, _MOST_ROWS).astype(np.int64)]
+        some = np.linspace(0, whole - 1, _MOST_ROWS).astype(np.int64)
+        said, each = said[some], each[some]
+    if not each.any():
+        return 0.0
     random = generator(seed, "audit", "calibration")
     place = cuts(said)
     found = []
     for _ in range(_SAMPLES):
         drawn = (random.random(len(said)) < said).astype(np.float64)
-        found.append(np.abs(np.bincount(place, weights=said - drawn)).sum() / len(said))
+        found.append(np.abs(np.bincount(place, weights=each * (said - drawn))).sum() / each.sum())
     return float(np.quantile(found, 0.975)) * float(np.sqrt(len(said) / whole))
 
 
-def reliability(said: Floats, true: Floats) -> list[Bin]:
+def reliability(said: Floats, true: Floats, weight: Floats | None = None) -> list[Bin]:
     """What each bin says and what came true."""
     place = cuts(said)
     found = []
     for b in np.unique(place):
         inside = place == b
-        found.append(Bin(float(said[inside].mean()), spans.rate(int(true[inside].sum()), int(inside.sum()))))
+        mean = _mean(said, inside, weight)
+        if mean is not None:  # else all rows of the bin weigh nothing
+            found.append(Bin(mean, spans.share(true[inside] > 0.5, None if weight is None else weight[inside])))
     return found
 
 
@@ -167,7 +183,8 @@ def _coverage(judged: Judged) -> Span | None:
     # A forecast's target has a scale behind its steps.
     true = np.asarray(judged.target, dtype=np.float64).reshape(len(lower), -1)[:, : lower.shape[1]]
     known = np.isfinite(true)
-    return spans.rate(int(((true >= lower) & (true <= upper) & known).sum()), int(known.sum()))
+    weight = None if judged.weight is None else np.broadcast_to(judged.weight[:, None], true.shape)[known]
+    return spans.share(((true >= lower) & (true <= upper))[known], weight)
 
 
 def findings_of(found: Calibration, rows: int) -> list[Finding]:

@@ -111,15 +111,15 @@ def compare(judged: Judged, grouping: Grouping, *, smallest: int = SMALLEST) -> 
         right = (decided == (target > 0.5)).all(axis=1).astype(np.float64)
     classes = judged.classes
     if len(classes) > MOST_CLASSES:
-        return [_accuracy_only(grouping, right, judged.loss, smallest, is_input, len(classes))]
+        return [_accuracy_only(grouping, right, judged.loss, judged.weight, smallest, is_input, len(classes))]
     places = [judged.positive] if len(classes) == 2 and target.ndim == 1 else list(range(len(classes)))
     tables = []
     for k in places:
         true = target == k if target.ndim == 1 else target[:, k] > 0.5
         said = decided == k if target.ndim == 1 else np.asarray(decided[:, k])
         tables.append(
-            of_class(grouping, true, said, chance[:, k], right, judged.loss, classes[k], smallest=smallest,
-                     is_input=is_input)
+            of_class(grouping, true, said, chance[:, k], right, judged.loss, classes[k], weight=judged.weight,
+                     smallest=smallest, is_input=is_input)
         )  # fmt: skip
     return tables
 
@@ -133,6 +133,7 @@ def of_class(
     loss: Array,
     positive: str,
     *,
+    weight: Array | None = None,
     smallest: int = SMALLEST,
     is_input: bool = False,
 ) -> Fairness:
@@ -146,6 +147,7 @@ def of_class(
         right: (N,) 1 where the whole answer is right.
         loss: (N,) how wrong each answer is.
         positive: name of the class.
+        weight: (N,) sample weights, or None.
         smallest: groups of fewer rows are not compared.
         is_input: whether the model reads the column.
     """
@@ -153,17 +155,17 @@ def of_class(
     for name, at in grouping.members():
         t, s = true[at], said[at]
         figures = {
-            "selection_rate": spans.rate(int(s.sum()), len(at)),
-            "accuracy": spans.rate(int(right[at].sum()), len(at)),
-            "tpr": spans.rate(int((s & t).sum()), int(t.sum())),
-            "fpr": spans.rate(int((s & ~t).sum()), int((~t).sum())),
-            "precision": spans.rate(int((s & t).sum()), int(s.sum())),
-            "predicted": spans.mean(chance[at]),
-            "observed": spans.rate(int(t.sum()), len(at)),
-            "calibration": spans.mean(chance[at] - t),
-            "loss": spans.mean(loss[at]),
+            "selection_rate": _share(said, at, weight),
+            "accuracy": _share(right > 0.5, at, weight),
+            "tpr": _share(said, at[t], weight),
+            "fpr": _share(said, at[~t], weight),
+            "precision": _share(true, at[s], weight),
+            "predicted": _mean(chance, at, weight),
+            "observed": _share(true, at, weight),
+            "calibration": _mean(chance - true, at, weight),
+            "loss": _mean(loss, at, weight),
         }
-        groups.append(Group(name, len(at), len(at) >= smallest, figures))
+        groups.append(Group(name, len(at), _size(at, weight) >= smallest, figures))
     table = _Gaps(_shared(groups), smallest)
     for gap, rate in _RATES_OF.items():
         table.of_rates(gap, groups, rate)
@@ -174,8 +176,21 @@ def of_class(
         ends = table.pairs["demographic_parity_ratio"] = table.pairs["demographic_parity"]
         low, high = (next(g for g in groups if g.name == n).figures["selection_rate"] for n in ends)
         table.gaps["demographic_parity_ratio"] = spans.rate_ratio(low, high, table.level)
-    table.of_means("loss", grouping, groups, loss)
+    table.of_means("loss", grouping, groups, loss, weight)
     return table.finish(grouping, positive, groups, grouping.note, is_input)
+
+
+def _share(marks: Array, at: Array, weight: Array | None) -> Span:
+    return spans.share(marks[at], None if weight is None else weight[at])
+
+
+def _mean(values: Array, at: Array, weight: Array | None) -> Span:
+    return spans.mean(values[at], weight=None if weight is None else weight[at])
+
+
+def _size(at: Array, weight: Array | None) -> float:
+    """As how many rows without weights those of a group count."""
+    return len(at) if weight is None else spans.effective(weight[at])
 
 
 _RATES_OF = {
@@ -211,16 +226,24 @@ class _Gaps:
 
     def of_rates(self, gap: str, groups: Sequence[Group], rate: str) -> None:
         """The gap of a rate between the groups that are large enough."""
-        known = {g.name: g.figures[rate] for g in groups if g.decides and g.figures[rate].count >= self.smallest}
+        known = {g.name: g.figures[rate] for g in groups if g.decides and g.figures[rate].size >= self.smallest}
         values = {name: span.value for name, span in known.items() if span.value is not None}
         self._between(gap, values, lambda a, b: spans.rate_gap(known[a], known[b], self.level))
 
-    def of_means(self, gap: str, grouping: Grouping, groups: Sequence[Group], values: Array) -> None:
+    def of_means(
+        self, gap: str, grouping: Grouping, groups: Sequence[Group], values: Array, weight: Array | None
+    ) -> None:
         """The gap of the mean of a value for each row."""
         large = {g.name for g in groups if g.decides}
-        rows = {name: values[at][np.isfinite(values[at])] for name, at in grouping.members() if name in large}
-        means = {name: float(v.mean()) for name, v in rows.items() if len(v)}
-        self._between(gap, means, lambda a, b: spans.mean_gap(rows[a], rows[b], self.level))
+        rows = {name: at[np.isfinite(values[at])] for name, at in grouping.members() if name in large}
+        found = {name: _mean(values, at, weight).value for name, at in rows.items()}
+        means = {name: value for name, value in found.items() if value is not None}
+
+        def between(a: str, b: str) -> Span:
+            weights = None if weight is None else (weight[rows[a]], weight[rows[b]])
+            return spans.mean_gap(values[rows[a]], values[rows[b]], self.level, weights)
+
+        self._between(gap, means, between)
 
     def copy(self, gap: str, other: str) -> None:
         """One gap is another one."""
@@ -248,20 +271,26 @@ class _Gaps:
 
 
 def _accuracy_only(
-    grouping: Grouping, right: Array, loss: Array, smallest: int, is_input: bool, classes: int
+    grouping: Grouping,
+    right: Array,
+    loss: Array,
+    weight: Array | None,
+    smallest: int,
+    is_input: bool,
+    classes: int,
 ) -> Fairness:
     groups = [
         Group(
             name,
             len(at),
-            len(at) >= smallest,
-            {"accuracy": spans.rate(int(right[at].sum()), len(at)), "loss": spans.mean(loss[at])},
+            _size(at, weight) >= smallest,
+            {"accuracy": _share(right > 0.5, at, weight), "loss": _mean(loss, at, weight)},
         )
         for name, at in grouping.members()
     ]
     table = _Gaps(_shared(groups), smallest)
     table.of_rates("accuracy", groups, "accuracy")
-    table.of_means("loss", grouping, groups, loss)
+    table.of_means("loss", grouping, groups, loss, weight)
     note = "; ".join(n for n in (grouping.note, f"{classes} classes are too many to take each against the rest") if n)
     return table.finish(grouping, "", groups, note, is_input)
 
@@ -277,20 +306,22 @@ def _regression(judged: Judged, grouping: Grouping, smallest: int, is_input: boo
     inside = None
     if judged.prediction.lower is not None and judged.prediction.upper is not None:
         inside = (true >= judged.prediction.lower) & (true <= judged.prediction.upper)
+    observed, predicted, bias = ((values / scale).mean(axis=1) for values in (true, said, miss))
+    weight = judged.weight
     groups = []
     for name, at in grouping.members():
         figures = {
-            "observed": spans.mean((true[at] / scale).mean(axis=1)),
-            "predicted": spans.mean((said[at] / scale).mean(axis=1)),
-            "bias": spans.mean((miss[at] / scale).mean(axis=1)),
-            "error": spans.mean(error[at]),
+            "observed": _mean(observed, at, weight),
+            "predicted": _mean(predicted, at, weight),
+            "bias": _mean(bias, at, weight),
+            "error": _mean(error, at, weight),
         }
         if inside is not None:
-            figures["coverage"] = spans.rate(int(inside[at, 0].sum()), len(at))
-        groups.append(Group(name, len(at), len(at) >= smallest, figures))
+            figures["coverage"] = _share(inside[:, 0], at, weight)
+        groups.append(Group(name, len(at), _size(at, weight) >= smallest, figures))
     table = _Gaps(_shared(groups), smallest)
-    table.of_means("error", grouping, groups, error)
-    table.of_means("bias", grouping, groups, (miss / scale).mean(axis=1))
+    table.of_means("error", grouping, groups, error, weight)
+    table.of_means("bias", grouping, groups, bias, weight)
     if inside is not None:
         table.of_rates("coverage", groups, "coverage")
     note = grouping.note

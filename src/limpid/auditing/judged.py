@@ -34,6 +34,7 @@ class Judged:
         part: (N,) "train", "valid", "test", or "" where the run does not say.
         prediction: of the model.
         loss: (N,) how wrong each answer is.
+        weight: (N,) sample weights, or None where each row counts once.
     """
 
     bundle: Model
@@ -44,6 +45,7 @@ class Judged:
     part: Array
     prediction: Prediction
     loss: Array
+    weight: Array | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,6 +62,7 @@ class Judged:
             part=self.part[at],
             prediction=take(self.prediction, at),
             loss=self.loss[at],
+            weight=None if self.weight is None else self.weight[at],
         )
 
     def parts(self, *names: str) -> Judged:
@@ -90,15 +93,22 @@ class Judged:
 
 
 def judge(
-    bundle: Model, frame: pl.DataFrame, arrays: Mapping[str, Array], target: Array, rows: Array, part: Array
+    bundle: Model,
+    frame: pl.DataFrame,
+    arrays: Mapping[str, Array],
+    target: Array,
+    rows: Array,
+    part: Array,
+    weight: Array | None = None,
 ) -> Judged:
     """Ask the model.
 
     Args:
-        bundle, frame, arrays, target, rows, part: as `Judged` has them.
+        bundle, frame, arrays, target, rows, part, weight: as `Judged` has them.
     """
     prediction = bundle.task.predict(bundle.raw(arrays))
-    return Judged(bundle, frame, arrays, target, rows, part, prediction, bundle.task.example_loss(target, prediction))
+    loss = bundle.task.example_loss(target, prediction)
+    return Judged(bundle, frame, arrays, target, rows, part, prediction, loss, weight)
 
 
 def again(judged: Judged, arrays: Mapping[str, Array]) -> Prediction:
@@ -134,4 +144,5 @@ def joined(first: Judged, second: Judged) -> Judged:
             both(one.quantiles, two.quantiles),
         ),
         loss=np.concatenate([first.loss, second.loss]),
+        weight=both(first.weight, second.weight),
     )

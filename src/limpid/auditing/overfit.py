@@ -51,13 +51,15 @@ def findings_of(everything: Judged, held: Judged, *, known: bool) -> list[Findin
 
 def _gap(seen: Judged, held: Judged) -> Finding:
     metric = held.bundle.task.metrics[0]
-    figures = [float(metric.compute(j.target, j.prediction, None)) for j in (seen, held)]
-    gap = spans.mean_gap(held.loss, seen.loss)
+    figures = [float(metric.compute(j.target, j.prediction, j.weight)) for j in (seen, held)]
+    weights = None if held.weight is None or seen.weight is None else (held.weight, seen.weight)
+    gap = spans.mean_gap(held.loss, seen.loss, weights=weights)
+    means = [spans.mean(j.loss, weight=j.weight).value or 0.0 for j in (seen, held)]
     evidence = (
         f"{metric.name} {figures[0]:.4g} on {len(seen):,} training rows, {figures[1]:.4g} on {len(held):,} held-out "
-        f"rows; mean loss of a row {np.nanmean(seen.loss):.4g} and {np.nanmean(held.loss):.4g}, difference {gap}"
+        f"rows; mean loss of a row {means[0]:.4g} and {means[1]:.4g}, difference {gap}"
     )
-    base = float(np.nanmean(seen.loss))
+    base = means[0]
     if gap.low is not None and gap.value is not None and gap.low > 0 and gap.value > 0.25 * abs(base):
         grave = gap.low > abs(base)
         return Finding(
@@ -92,7 +94,7 @@ def _slices(held: Judged) -> list[Finding]:
     shape = held.bundle.encoders.shapes().get(FIELDS)
     if not isinstance(shape, FieldsShape):
         return []
-    weak = weakest(held.arrays, shape, held.loss, held.bundle.encoders.value_of)
+    weak = weakest(held.arrays, shape, held.loss, held.bundle.encoders.value_of, held.weight)
     if not weak:
         looked = f"{len(held):,} rows, {len(shape.numbers) + len(shape.categories)} features"
         return [Finding("slices", "ok", "no group of rows is surely worse off than the others", looked)]

@@ -120,10 +120,10 @@ def _compared(
 ) -> list[Change]:
     found = []
     for metric in metrics:
-        before = float(metric.compute(judged.target, judged.prediction, None))
-        after = float(metric.compute(judged.target, changed, None))
+        before = float(metric.compute(judged.target, judged.prediction, judged.weight))
+        after = float(metric.compute(judged.target, changed, judged.weight))
         first, second = (judged.prediction, changed) if metric.greater_is_better else (changed, judged.prediction)
-        span = paired(metric, judged.target, first, second, None, derive(seed, "audit", name), _REPEATS)
+        span = paired(metric, judged.target, first, second, judged.weight, derive(seed, "audit", name), _REPEATS)
         worse = before - after if metric.greater_is_better else after - before
         low, high = span if span is not None else (None, None)
         found.append(Change(name, said, metric.name, before, after, worse, low, high, len(judged)))

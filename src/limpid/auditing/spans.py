@@ -2,6 +2,11 @@
 
 Wilson (1927) for rates, Newcombe (1998) for differences of two rates, Katz et al. (1978) for their ratio, Student's t
 for means, Welch (1947) for differences of two means, Hanley and McNeil (1982) for an area under the ROC curve.
+
+Rows may have weights. They then count for as many as would say the same without weights, sum(w)^2 / sum(w^2) of them
+(Kish 1965), so that intervals get wider where few rows have most of the weight.
+
+Legend of shapes: N rows.
 """
 
 from __future__ import annotations
@@ -27,16 +32,24 @@ class Span:
         value: the figure; None where it is not defined.
         low, high: ends of its interval; None where there is none.
         count: rows that it is about.
+        effective: for how many rows without weights they count; None where rows have no weights.
     """
 
     value: float | None
     low: float | None = None
     high: float | None = None
     count: int = 0
+    effective: float | None = None
+
+    @property
+    def size(self) -> float:
+        """How many rows without weights say as much."""
+        return self.count if self.effective is None else self.effective
 
     def as_dict(self) -> dict[str, float | int | None]:
         """The figure as JSON."""
-        return {"value": self.value, "low": self.low, "high": self.high, "rows": self.count}
+        found = {"value": self.value, "low": self.low, "high": self.high, "rows": self.count}
+        return found if self.effective is None else {**found, "effective_rows": self.effective}
 
     def __str__(self) -> str:
         if self.value is None:
@@ -65,18 +78,71 @@ def rate(hits: int, count: int, level: float = LEVEL) -> Span:
     """
     if count == 0:
         return NONE
-    z, share = quantile(level), hits / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    reach = z / (1 + z * z / count) * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    return Span(hits / count, *_wilson(hits / count, count, level), count)
+
+
+def share(marks: Array, weight: Array | None = None, level: float = LEVEL) -> Span:
+    """The share of rows with a mark, as `rate` has it; with weights, their share of the weight.
+
+    Args:
+        marks: (N,) bool.
+        weight: (N,) of each row, or None.
+        level: of the interval.
+
+    Example:
+        >>> print(share(np.array([True, False]), np.array([3.0, 1.0])))
+        0.750 (0.167 to 0.978)
+    """
+    if weight is None:
+        return rate(int(marks.sum()), len(marks), level)
+    size = effective(weight)
+    if size == 0:
+        return NONE
+    value = min(1.0, float(weight[np.asarray(marks, dtype=bool)].sum() / weight.sum()))
+    return Span(value, *_wilson(value, size, level), int((weight > 0).sum()), size)
+
+
+def effective(weight: Array) -> float:
+    """As how many rows without weights these rows count (Kish 1965).
+
+    Example:
+        >>> effective(np.array([2.0, 2.0, 2.0])), effective(np.array([1.0, 0.0]))
+        (3.0, 1.0)
+    """
+    largest = float(weight.max()) if len(weight) else 0.0
+    if largest <= 0:
+        return 0.0
+    shares = np.asarray(weight, dtype=np.float64) / largest
+    return float(shares.sum() ** 2 / (shares**2).sum())
+
+
+def _wilson(value: float, size: float, level: float) -> tuple[float, float]:
+    z = quantile(level)
+    middle = (value + z * z / (2 * size)) / (1 + z * z / size)
+    reach = z / (1 + z * z / size) * math.sqrt(value * (1 - value) / size + z * z / (4 * size * size))
     # Rounding must not put the share itself outside.
-    return Span(share, min(share, max(0.0, middle - reach)), max(share, min(1.0, middle + reach)), count)
+    return min(value, max(0.0, middle - reach)), max(value, min(1.0, middle + reach))
 
 
-def mean(values: Array, level: float = LEVEL) -> Span:
-    """A mean with Student's interval; values that are not finite are left out."""
+def mean(values: Array, level: float = LEVEL, weight: Array | None = None) -> Span:
+    """A mean with Student's interval; values that are not finite are left out.
+
+    Args:
+        values: (N,) of each row.
+        level: of the interval.
+        weight: (N,) of each row, or None.
+    """
     from scipy.stats import t
 
     known = np.asarray(values, dtype=np.float64)
+    if weight is not None:
+        value, variance, size, count = _weighted(known, weight)
+        if count == 0:
+            return NONE
+        if size <= 1:
+            return Span(value, count=count, effective=size)
+        reach = float(t.ppf((1 + level) / 2, size - 1)) * math.sqrt(variance / size)
+        return Span(value, value - reach, value + reach, count, size)
     known = known[np.isfinite(known)]
     if len(known) == 0:
         return NONE
@@ -87,23 +153,59 @@ def mean(values: Array, level: float = LEVEL) -> Span:
     return Span(value, value - reach, value + reach, len(known))
 
 
+def _weighted(values: Array, weight: Array) -> tuple[float, float, float, int]:
+    """Weighted mean and variance of values that are finite, their effective number, and their number."""
+    counts = np.isfinite(values) & (weight > 0)
+    known, shares = values[counts], weight[counts]
+    size = effective(shares)
+    if size == 0:
+        return 0.0, 0.0, 0.0, 0
+    shares = shares / shares.sum()
+    value = float((shares * known).sum())
+    spread = float((shares * (known - value) ** 2).sum())
+    return value, spread * size / (size - 1) if size > 1 else 0.0, size, len(known)
+
+
 def rate_gap(first: Span, second: Span, level: float = LEVEL) -> Span:
     """The first rate minus the second, with Newcombe's interval."""
     if first.value is None or second.value is None:
         return NONE
-    a = rate(round(first.value * first.count), first.count, level)
-    b = rate(round(second.value * second.count), second.count, level)
-    assert a.low is not None and a.high is not None and b.low is not None and b.high is not None
+    (a_low, a_high), (b_low, b_high) = (_wilson(s.value, s.size, level) for s in (first, second) if s.value is not None)
     value = first.value - second.value
-    low = value - math.hypot(first.value - a.low, b.high - second.value)
-    high = value + math.hypot(a.high - first.value, second.value - b.low)
-    return Span(value, low, high, first.count + second.count)
+    low = value - math.hypot(first.value - a_low, b_high - second.value)
+    high = value + math.hypot(a_high - first.value, second.value - b_low)
+    return Span(value, low, high, first.count + second.count, _both(first, second))
 
 
-def mean_gap(first: Array, second: Array, level: float = LEVEL) -> Span:
-    """The first mean minus the second, with Welch's interval."""
+def _both(first: Span, second: Span) -> float | None:
+    """The effective rows of two figures together; None without weights."""
+    return None if first.effective is None and second.effective is None else first.size + second.size
+
+
+def mean_gap(first: Array, second: Array, level: float = LEVEL, weights: tuple[Array, Array] | None = None) -> Span:
+    """The first mean minus the second, with Welch's interval.
+
+    Args:
+        first, second: a value for each row; values that are not finite are left out.
+        level: of the interval.
+        weights: of the rows of both, or None.
+    """
     from scipy.stats import t
 
+    if weights is not None:
+        (m1, v1, n1, c1), (m2, v2, n2, c2) = (
+            _weighted(np.asarray(v, dtype=np.float64), w) for v, w in zip((first, second), weights, strict=True)
+        )
+        if min(c1, c2) == 0:
+            return NONE
+        if min(n1, n2) <= 1:
+            return Span(m1 - m2, count=c1 + c2, effective=n1 + n2)
+        e1, e2 = v1 / n1, v2 / n2
+        reach = 0.0
+        if e1 + e2 > 0:
+            freedom = (e1 + e2) ** 2 / (e1**2 / (n1 - 1) + e2**2 / (n2 - 1))
+            reach = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(e1 + e2)
+        return Span(m1 - m2, m1 - m2 - reach, m1 - m2 + reach, c1 + c2, n1 + n2)
     a, b = (np.asarray(v, dtype=np.float64)[np.isfinite(v)] for v in (first, second))
     if min(len(a), len(b)) == 0:
         return NONE
@@ -123,13 +225,12 @@ def rate_ratio(low: Span, high: Span, level: float = LEVEL) -> Span:
     if low.value is None or high.value is None or high.value == 0:
         return NONE
     value = low.value / high.value
-    a = max(low.value * low.count, 0.5)
-    b = max(high.value * high.count, 0.5)
-    reach = quantile(level) * math.sqrt(max(1 / a - 1 / low.count + 1 / b - 1 / high.count, 0.0))
-    centre = math.log((a / low.count) / (b / high.count))
-    return Span(
-        value, min(value, math.exp(centre - reach)), max(value, math.exp(centre + reach)), low.count + high.count
-    )
+    a = max(low.value * low.size, 0.5)
+    b = max(high.value * high.size, 0.5)
+    reach = quantile(level) * math.sqrt(max(1 / a - 1 / low.size + 1 / b - 1 / high.size, 0.0))
+    centre = math.log((a / low.size) / (b / high.size))
+    ends = min(value, math.exp(centre - reach)), max(value, math.exp(centre + reach))
+    return Span(value, *ends, low.count + high.count, _both(low, high))
 
 
 def auc(positive: Array, score: Array, level: float = LEVEL) -> Span:
