@@ -1,7 +1,12 @@
 """A small table of people for the audit's tests, and settings of quick trainings."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import polars as pl
+
+import limpid
 
 QUICK = {
     "train.epochs": 4,
@@ -34,4 +39,13 @@ def people(rows: int = 1_500, seed: int = 0) -> pl.DataFrame:
             "answer": np.where(score > 0.5, "yes", "no"),
             "amount": score.round(4),
         }
+    )
+
+
+def fit(frame: pl.DataFrame, target: str, folder: Path, **settings: Any) -> limpid.Run:
+    """A quick training on a CSV file beside the run."""
+    folder.mkdir(parents=True)
+    frame.write_csv(folder / "data.csv")
+    return limpid.train(
+        str(folder / "data.csv"), target=target, out=folder / "run", net="mlp", quiet=True, set={**QUICK, **settings}
     )

@@ -1,26 +1,13 @@
 """Small runs that several tests audit."""
 
-from pathlib import Path
-from typing import Any
-
-import polars as pl
 import pytest
-from audit_tables import QUICK, people
+from audit_tables import fit, people
 
 import limpid
 from limpid.api.audit_rows import Subject, read
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
 from limpid.data.table import open_table
-
-
-def fit(frame: pl.DataFrame, target: str, folder: Path, **settings: Any) -> limpid.Run:
-    """A quick training on a CSV file beside the run."""
-    folder.mkdir(parents=True)
-    frame.write_csv(folder / "data.csv")
-    return limpid.train(
-        str(folder / "data.csv"), target=target, out=folder / "run", net="mlp", quiet=True, set={**QUICK, **settings}
-    )
 
 
 @pytest.fixture(scope="session")

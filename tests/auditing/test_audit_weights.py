@@ -7,8 +7,7 @@ import fairlearn.metrics as oracle
 import numpy as np
 import polars as pl
 import pytest
-from audit_tables import people
-from conftest import fit
+from audit_tables import fit, people
 from sklearn.metrics import accuracy_score, brier_score_loss, precision_score
 
 import limpid
