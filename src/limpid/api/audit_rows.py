@@ -151,7 +151,7 @@ def _weighed(held: Judged, column: str | None) -> tuple[Finding, ...]:
         return (Finding("coverage", "look", what, "every row counts once", "audit it on rows with their weights"),)
     told = (
         f"{len(held):,} rows count as {effective(held.weight):,.0f} (Kish); groups, calibration, robustness and "
-        "overfitting are weighted; leaks, proxies, mitigation, slices, privacy and labels count each row once"
+        "overfitting are weighted; leaks, proxies, mitigation, slices, privacy, unlike and labels count each row once"
     )
     return (Finding("coverage", "ok", f"rows are weighted by {column}", told),)
 

@@ -25,6 +25,7 @@ from limpid.auditing import (
     replayed,
     robustness,
     unequal,
+    unlike,
 )
 from limpid.auditing.findings import Finding, Level, gravest_first, worst
 from limpid.auditing.groups import SMALLEST, groupings
@@ -43,6 +44,7 @@ class Audit:
         calibration: probabilities, or intervals, held against what came true.
         mitigation: for each grouping what thresholds of its groups would change.
         robustness: what changed cells do to the figures.
+        unlike: what it does on rows unlike its training rows; None where there are too few rows to say.
         suspects: rows whose class may be wrong, the surest first.
         rows: number of rows that the figures are of.
         part: which rows they are: "test", "valid", or "" for all rows of DATA.
@@ -55,6 +57,7 @@ class Audit:
     calibration: calibration.Calibration
     mitigation: list[mitigation.Trade]
     robustness: list[robustness.Change]
+    unlike: unlike.Unlike | None
     suspects: list[mislabelled.Suspect]
     rows: int
     part: str
@@ -77,6 +80,7 @@ class Audit:
             "calibration": self.calibration.as_dict(),
             "mitigation": [t.as_dict() for t in self.mitigation],
             "robustness": [c.as_dict() for c in self.robustness],
+            "unlike": None if self.unlike is None else self.unlike.as_dict(),
             "suspects": [s.as_dict() for s in self.suspects],
             "replay": self.replay.as_dict() if self.replay else None,
             "repairs": self.repairs.as_list(),
@@ -149,12 +153,24 @@ def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs, again: re
         findings += leaks.findings_of(found, list(held.bundle.encoders.columns), subject.why)
     changes = robustness.measure(held) if len(held) >= SMALLEST else []
     findings += robustness.findings_of(changes)
+    apart = unlike.measure(everything, _place(subject), own=bool(subject.part))
+    findings += unlike.findings_of(apart, len(held))
     findings += overfit.findings_of(everything, held, known=not subject.why)
     of_labels, suspects = mislabelled.findings_of(everything)
     findings += of_labels
     findings += replayed.findings_of(again) if again else []
     return Audit(
-        gravest_first(findings), tables, measured, trades, changes, suspects, len(held), subject.part, repairs, again
+        gravest_first(findings),
+        tables,
+        measured,
+        trades,
+        changes,
+        apart,
+        suspects,
+        len(held),
+        subject.part,
+        repairs,
+        again,
     )
 
 

@@ -40,7 +40,7 @@ def noise(judged: Judged, random: np.random.Generator) -> Arrays | None:
             step = random.normal(size=array.shape) * spread * NOISE
             changed[key] = (array + np.where(there & free, step, 0.0)).astype(array.dtype)
         elif key.endswith((".pixels", ".values")):
-            changed[key] = _like(array + random.normal(size=array.shape) * float(array.std()) * NOISE, array)
+            changed[key] = like(array + random.normal(size=array.shape) * float(array.std(dtype=np.float64)) * NOISE, array)
     return {**judged.arrays, **changed} if changed else None
 
 
@@ -94,7 +94,7 @@ def misspelt(text: str, random: np.random.Generator) -> str:
 
 def blur(judged: Judged, random: np.random.Generator) -> Arrays | None:
     """Pictures with each pixel replaced by the mean of the 3x3 around it."""
-    return _of_grids(judged, _blurred)
+    return of_grids(judged, _blurred)
 
 
 def shift(judged: Judged, random: np.random.Generator) -> Arrays | None:
@@ -104,10 +104,11 @@ def shift(judged: Judged, random: np.random.Generator) -> Arrays | None:
         by = max(1, pixels.shape[3] // 16)
         return np.concatenate([np.repeat(pixels[..., :1], by, axis=3), pixels[..., :-by]], axis=3)
 
-    return _of_grids(judged, moved)
+    return of_grids(judged, moved)
 
 
-def _of_grids(judged: Judged, change: Callable[[Array], Array]) -> Arrays | None:
+def of_grids(judged: Judged, change: Callable[[Array], Array]) -> Arrays | None:
+    """All pictures and spectrograms changed, (N,C,H,W) to (N,C,H,W); None where there are none."""
     keys = [k for k in judged.arrays if k.endswith(".pixels")]
     if not keys:
         return None
@@ -118,10 +119,10 @@ def _blurred(pixels: Array) -> Array:
     padded = np.pad(pixels.astype(np.float32), ((0, 0), (0, 0), (1, 1), (1, 1)), mode="edge")
     height, width = pixels.shape[2:]
     total = sum(padded[:, :, y : y + height, x : x + width] for y in range(3) for x in range(3))
-    return _like(np.asarray(total) / 9, pixels)
+    return like(np.asarray(total) / 9, pixels)
 
 
-def _like(changed: Array, array: Array) -> Array:
+def like(changed: Array, array: Array) -> Array:
     """In the storage type of what was changed."""
     if array.dtype == np.uint8:
         return np.clip(np.rint(changed), 0, 255).astype(np.uint8)

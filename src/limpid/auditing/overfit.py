@@ -99,13 +99,13 @@ def _slices(held: Judged) -> list[Finding]:
         looked = f"{len(held):,} rows, {len(shape.numbers) + len(shape.categories)} features"
         return [Finding("slices", "ok", "no group of rows is surely worse off than the others", looked)]
     told = "; ".join(
-        f"{s.column} {s.value} ({s.rows:,} rows): mean loss {s.loss:.3g}, others {s.other:.3g}" for s in weak[:_SLICES]
+        f"{s.said} ({s.rows:,} rows): mean loss {s.loss:.3g}, others {s.other:.3g}" for s in weak[:_SLICES]
     )
     return [
         Finding(
             "slices",
             "look",
-            f"it is weakest where {weak[0].column} is {weak[0].value}",
+            f"it is weakest where {weak[0].said}",
             told,
             "look at these rows: are they rarer, harder, or recorded otherwise? More rows like them help",
         )
