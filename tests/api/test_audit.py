@@ -52,6 +52,7 @@ def test_a_run_is_audited_on_rows_that_it_has_not_seen(audited: Audit, home: Pat
     assert {t.column for t in audited.fairness} == {"job", "age", "job x age"}
     assert {f.topic for f in audited.findings} >= {
         "fairness", "calibration", "leaks", "robustness", "overfitting", "privacy", "slices", "proxies",
+        "unlike",
     }  # fmt: skip
     assert any("the model reads job" in f.what for f in audited.findings)
     accuracy = limpid.Run(home / "run").metrics["test"]["accuracy"]
@@ -164,6 +165,8 @@ def test_pictures_are_audited(tmp_path: Path) -> None:
     run = quick(frame, "light", tmp_path / "run", set={"data.columns.camera.use": False})
     found = audit(run.path / "model", frame, group=["camera"])
     assert {"blur", "shift", "noise", "fgsm"} <= {c.name for c in found.robustness}
+    assert found.unlike is not None
+    assert [k.name for k in found.unlike.kinds] == ["patches", "snow", "inverted"]
     assert found.fairness[0].groups[0].rows == 80
 
 
@@ -192,8 +195,27 @@ def test_forecasts_are_audited_without_groups(tmp_path: Path) -> None:
     found = audit(run, frame)
     assert found.rows > 0
     assert found.worst in ("ok", "look", "warning")
+    assert found.unlike is not None
+    assert [k.name for k in found.unlike.kinds] == ["backwards", "hiss", "moved"]
+    assert found.unlike.compared == "earlier windows of DATA"
     with pytest.raises(RequestError, match="have no groups"):
         audit(run, frame, group=["day"])
+
+
+def test_series_are_audited_on_a_file_of_their_own(tmp_path: Path) -> None:
+    g = np.random.default_rng(0)
+    kind = g.choice(["slow", "fast"], 180)
+    step = np.where(kind == "slow", 0.2, 0.9)[:, None] * np.arange(30)
+    waves = np.sin(step + g.uniform(0, 6, (180, 1))) + g.normal(0, 0.2, (180, 30))
+    frame = pl.DataFrame({"wave": [[float(v) for v in w] for w in waves], "kind": kind})
+    parts = [tmp_path / f"{name}.parquet" for name in ("train", "test")]
+    frame[:120].write_parquet(parts[0])
+    frame[120:].write_parquet(parts[1])
+    options = {"net": "gru", "test": str(parts[1]), "set": {"data.columns.wave": "series"}}
+    found = audit(quick(str(parts[0]), "kind", tmp_path / "series", **options), str(parts[1]))
+    assert found.unlike is not None
+    assert found.unlike.compared == "training rows"
+    assert {k.name: (k.score.value or 0) > 0.9 for k in found.unlike.kinds}["hiss"]
 
 
 def test_the_command_prints_and_fails_on_request(

@@ -55,6 +55,16 @@ def test_pictures_are_blurred_and_moved(subject: Subject) -> None:
     assert (moved["face.pixels"][..., 0] == pixels[..., 0]).all()
 
 
+def test_half_precision_is_measured_in_full(subject: Subject) -> None:
+    heard = np.random.default_rng(0).normal(20, 3, (4, 1, 80, 60)).astype(np.float16)
+    spectrograms = replace(subject.held.take(np.arange(4)), arrays={"sound.pixels": heard})
+    assert heard.size * 20 > 65_504, "a sum in half precision would be infinite"
+    noisy = changes.noise(spectrograms, np.random.default_rng(0))
+    assert noisy is not None
+    assert (noisy["sound.pixels"].astype(float) - heard).std() == pytest.approx(0.3, rel=0.05)
+    assert robustness._steps(spectrograms)["sound.pixels"].ravel() == pytest.approx(0.3, rel=0.05)
+
+
 def test_fgsm_steps_along_the_sign_of_the_gradient(subject: Subject) -> None:
     judged = subject.held.take(np.arange(40))
     arrays = robustness.on_purpose(judged)

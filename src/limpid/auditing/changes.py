@@ -40,7 +40,9 @@ def noise(judged: Judged, random: np.random.Generator) -> Arrays | None:
             step = random.normal(size=array.shape) * spread * NOISE
             changed[key] = (array + np.where(there & free, step, 0.0)).astype(array.dtype)
         elif key.endswith((".pixels", ".values")):
-            changed[key] = like(array + random.normal(size=array.shape) * float(array.std(dtype=np.float64)) * NOISE, array)
+            changed[key] = like(
+                array + random.normal(size=array.shape) * float(array.std(dtype=np.float64)) * NOISE, array
+            )
     return {**judged.arrays, **changed} if changed else None
 
 

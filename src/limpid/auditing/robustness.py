@@ -169,7 +169,9 @@ def _steps(judged: Judged) -> dict[str, Array]:
             step = _PIXEL_STEP if array.dtype == np.uint8 else float(array.std(dtype=np.float64)) * changes.NOISE
             found[name] = np.full((len(array), *[1] * (array.ndim - 1)), step)
         elif name.endswith(".values"):
-            found[name] = np.full((len(array), *[1] * (array.ndim - 1)), float(array.std(dtype=np.float64)) * changes.NOISE)
+            found[name] = np.full(
+                (len(array), *[1] * (array.ndim - 1)), float(array.std(dtype=np.float64)) * changes.NOISE
+            )
     return {name: step for name, step in found.items() if np.any(step > 0)}
 
 
