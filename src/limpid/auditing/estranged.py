@@ -16,9 +16,9 @@ import numpy.typing as npt
 import polars as pl
 
 from limpid.auditing.changes import Arrays, Change, encoded, like, number_features, of_grids
-from limpid.auditing.features import column_of
+from limpid.auditing.features import columns_of
 from limpid.auditing.judged import Judged
-from limpid.core.forms import FIELDS, FieldsShape, SeqShape
+from limpid.core.forms import FIELDS, SeqShape
 
 Array = npt.NDArray[Any]
 
@@ -31,10 +31,10 @@ _ALPHABETS = ("აბგდევზთიკლმნოპჟრსტუფ�
 
 def dealt(judged: Judged, random: np.random.Generator) -> Arrays | None:
     """Each column of the table dealt out anew by itself: every cell is usual, and no row is."""
-    shape = judged.bundle.encoders.shapes().get(FIELDS)
-    if not isinstance(shape, FieldsShape):
+    if f"{FIELDS}.numbers" not in judged.arrays:
         return None
-    owners = {part: [column_of(judged.bundle, n) for n in names] for part, names in _parts(shape).items()}
+    of_numbers, of_categories = columns_of(judged.bundle)
+    owners = {"numbers": of_numbers, "missing": of_numbers, "categories": of_categories}
     columns = sorted({c for names in owners.values() for c in names})
     if len(columns) < 2:
         return None
@@ -46,10 +46,6 @@ def dealt(judged: Judged, random: np.random.Generator) -> Arrays | None:
             array[:, place] = array[order[column], place]
         found[f"{FIELDS}.{part}"] = array
     return found
-
-
-def _parts(shape: FieldsShape) -> dict[str, tuple[str, ...]]:
-    return {"numbers": shape.numbers, "missing": shape.numbers, "categories": shape.categories}
 
 
 def far(judged: Judged, random: np.random.Generator) -> Arrays | None:
