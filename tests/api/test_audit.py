@@ -185,7 +185,7 @@ def test_labels_and_texts_are_audited(tmp_path: Path) -> None:
     assert (found.part, found.rows) == ("", 400)
 
 
-def test_forecasts_are_audited_without_groups(tmp_path: Path) -> None:
+def test_a_forecast_of_one_series_has_no_groups(tmp_path: Path) -> None:
     days = pl.datetime_range(pl.datetime(2020, 1, 1), pl.datetime(2021, 2, 1), "1d", eager=True)
     value = 10 + 3 * np.sin(np.arange(len(days)) / 7 * 2 * np.pi) + np.random.default_rng(0).normal(0, 0.3, len(days))
     frame = pl.DataFrame({"day": days.dt.strftime("%Y-%m-%d"), "sales": value})
@@ -198,7 +198,7 @@ def test_forecasts_are_audited_without_groups(tmp_path: Path) -> None:
     assert found.unlike is not None
     assert [k.name for k in found.unlike.kinds] == ["backwards", "hiss", "moved"]
     assert found.unlike.compared == "earlier windows of DATA"
-    with pytest.raises(RequestError, match="have no groups"):
+    with pytest.raises(RequestError, match="changes within a series"):
         audit(run, frame, group=["day"])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import polars as pl
 
+from limpid.api.audit_windows import read_windows
 from limpid.api.forecasts import cutting_of
 from limpid.api.rows import read_rows
 from limpid.auditing.features import small
@@ -24,6 +25,7 @@ from limpid.core.run import RunFolder
 from limpid.core.schema import ColumnSpec
 from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, open_table
+from limpid.data.timelines import Book
 from limpid.planning.parts import weight_values
 from limpid.planning.plan import Plan, plan_from_dict
 from limpid.planning.settings import read_recipe
@@ -44,7 +46,9 @@ class Subject:
         specs: what the columns of `cells` are.
         why: why it is not known which rows the model learnt from, or "".
         only_training: whether DATA holds nothing but rows that the model was fitted to.
-        weighed: what is to be said of sample weights, where the run has some.
+        remarks: what else is to be said of the rows: sample weights, windows that were left out.
+        series: where rows are windows, the series of DATA, the horizon and the season in steps, and how many rows share
+            a step with another of their series.
     """
 
     everything: Judged
@@ -54,7 +58,8 @@ class Subject:
     specs: Mapping[str, ColumnSpec]
     why: str
     only_training: bool
-    weighed: tuple[Finding, ...] = ()
+    remarks: tuple[Finding, ...] = ()
+    series: tuple[Book, int, int, int] | None = None
 
     @property
     def pictures(self) -> dict[str, np.ndarray]:
@@ -65,9 +70,9 @@ class Subject:
     def notes(self) -> list[Finding]:
         """What is to be said of the rows themselves."""
         if not self.only_training:
-            return [*self.weighed]
+            return [*self.remarks]
         return [
-            *self.weighed,
+            *self.remarks,
             Finding(
                 "coverage",
                 "warning",
@@ -92,7 +97,7 @@ def read(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFolder |
         LimpidError: the data do not fit the model.
     """
     if cutting_of(bundle) is not None:
-        return _windows(bundle, data, groups, repairs)
+        return _windows(bundle, data, groups, folder, repairs)
     _check(data, groups)
     plan = None if folder is None else plan_from_dict(read_recipe(folder.plan), where=str(folder.plan))
     specs = {**bundle.encoders.columns, **bundle.targets}
@@ -185,18 +190,19 @@ def _training(
     return judged.take(used), cells.filter(pl.Series(used))
 
 
-def _windows(bundle: Bundle, table: Table, groups: Sequence[str], repairs: Repairs) -> Subject:
-    if groups:
-        raise RequestError(
-            "the rows of a forecast are windows of series, which have no groups",
-            where=f"--group {groups[0]}",
-            expected="a model that answers for rows",
-            fix="leave out --group",
-        )
-    rows = read_rows(bundle, table, repairs, targets=True, most=MOST_LONG_ROWS)
-    assert rows.target is not None
-    judged = judge(bundle, rows.frame, rows.arrays, rows.target, rows.rows, np.full(len(rows), "", dtype="<U5"))
-    return Subject(judged, judged, "", None, {}, "the rows of a forecast are windows of series", False)
+def _windows(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFolder | None, repairs: Repairs) -> Subject:
+    found = read_windows(bundle, data, groups, folder, repairs)
+    specs = bundle.encoders.columns
+    cutting = cutting_of(bundle)
+    assert cutting is not None
+    left: tuple[Finding, ...] = ()
+    if found.left_out:
+        what = "windows of times that the model has seen were left out"
+        left = (Finding("coverage", "ok", what, f"{found.left_out:,} of {found.left_out + len(found.held):,} windows"),)
+    return Subject(
+        found.everything, found.held, found.part, None, specs, found.why, found.only_training,
+        remarks=left, series=(found.book, cutting.horizon, cutting.period, found.shared),
+    )  # fmt: skip
 
 
 def _check(table: Table, groups: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _SIGNS = {"ok": ("ok", "green"), "look": ("?", "yellow"), "warning": ("!", "bold red"), "fault": ("X", "bold red")}
 _TITLES = {
     "selection_rate": "selected", "accuracy": "accuracy", "tpr": "TPR", "fpr": "FPR", "precision": "precision",
-    "observed": "observed", "bias": "bias", "error": "error", "coverage": "90 % interval",
+    "observed": "observed", "bias": "bias", "error": "error", "mae": "MAE", "coverage": "90 % interval",
 }  # fmt: skip
 _MOST_TABLES, _MOST_GROUPS = 12, 20
 

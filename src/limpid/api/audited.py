@@ -24,6 +24,7 @@ from limpid.auditing import (
     proxies,
     replayed,
     robustness,
+    series_leaks,
     unequal,
     unlike,
 )
@@ -151,6 +152,8 @@ def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs, again: re
         target = list(held.bundle.targets)
         found = leaks.find(subject.cells, subject.specs, target, part, pictures=subject.pictures)
         findings += leaks.findings_of(found, list(held.bundle.encoders.columns), subject.why)
+    if subject.series is not None:
+        findings += series_leaks.findings_of(*subject.series)
     changes = robustness.measure(held) if len(held) >= SMALLEST else []
     findings += robustness.findings_of(changes)
     apart = unlike.measure(everything, _place(subject), own=bool(subject.part))
@@ -199,7 +202,8 @@ def _unequal(
         if trade is not None:
             trades.append(trade)
             findings.append(mitigation.finding_of(trade))
-    findings += proxies.findings_of(held, chosen[: len(columns)])
+    if held.stretches is None:  # windows tell their series, and so its group
+        findings += proxies.findings_of(held, chosen[: len(columns)])
     return tables, trades, findings
 
 

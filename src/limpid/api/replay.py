@@ -70,6 +70,19 @@ def _replay(folder: RunFolder, bundle: Bundle, data: Any, net: Any) -> Replay:
         prepared.left_out.release()
 
 
+def known_request(folder: RunFolder, sources: tuple[Any, ...]) -> Request | None:
+    """The call of a run once more, with data that are as the run read them; None where there are none such.
+
+    Args:
+        folder: of the run.
+        sources: data to try in turn; None stands for what the plan names.
+    """
+    plan = plan_from_dict(read_recipe(folder.plan), where=str(folder.plan))
+    content = folder.read(folder.metrics) if folder.finished else {}
+    device, _ = _then_and_now(plan, content)
+    return _request(folder, plan, sources, device, (content.get("origin") or {}).get("data") or {}, None)[0]
+
+
 def _impossible(folder: RunFolder, plan: Plan, content: Mapping[str, Any], origin: Mapping[str, Any], net: Any) -> str:
     """Why the run cannot be replayed from its folder alone, or ""."""
     if not folder.finished:

@@ -9,7 +9,7 @@ Legend of shapes: N rows, B bins, S samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from limpid.auditing import spans
 from limpid.auditing.findings import Finding
-from limpid.auditing.judged import Judged
+from limpid.auditing.judged import Judged, finite_mean
 from limpid.auditing.spans import Span
 from limpid.core.seeds import generator
 from limpid.layers import metrics as merit
@@ -183,6 +183,11 @@ def _coverage(judged: Judged) -> Span | None:
     # A forecast's target has a scale behind its steps.
     true = np.asarray(judged.target, dtype=np.float64).reshape(len(lower), -1)[:, : lower.shape[1]]
     known = np.isfinite(true)
+    if judged.stretches is not None:
+        inside = np.where(known, (true >= lower) & (true <= upper), np.nan)
+        each, _ = judged.stretches.mean(finite_mean(inside))
+        span = spans.within(spans.mean(each), 0.0, 1.0)
+        return replace(span, count=int(known.sum()), effective=float(span.count))
     weight = None if judged.weight is None else np.broadcast_to(judged.weight[:, None], true.shape)[known]
     return spans.share(((true >= lower) & (true <= upper))[known], weight)
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from limpid.auditing import spans
 from limpid.auditing.groups import SMALLEST, Grouping
-from limpid.auditing.judged import Judged
+from limpid.auditing.judged import Judged, finite_mean
 from limpid.auditing.spans import NONE, Span
 
 Array = npt.NDArray[Any]
@@ -38,6 +38,7 @@ class Group:
         figures: name of a figure -> value with interval. Classification: selection_rate, accuracy, tpr, fpr,
             precision, predicted (mean probability), observed (share), loss (log loss, nats). Regression: predicted and
             observed (means), bias (their difference), error (mean absolute error), coverage (of the 90 % interval).
+            Forecasts: also mae, the error in the target's own units.
     """
 
     name: str
@@ -102,6 +103,8 @@ def compare(judged: Judged, grouping: Grouping, *, smallest: int = SMALLEST) -> 
         smallest: groups of fewer rows are not compared.
     """
     is_input = all(name in judged.bundle.encoders.columns for name in grouping.name.split(" x "))
+    if judged.stretches is not None:
+        return [_forecast(judged, grouping, smallest, is_input)]
     if not judged.classes:
         return [_regression(judged, grouping, smallest, is_input)]
     decided, target, chance = judged.decided, judged.target, judged.prediction.values
@@ -329,3 +332,38 @@ def _regression(judged: Judged, grouping: Grouping, smallest: int, is_input: boo
         own = "each target is measured in its own standard deviation"
         note = f"{note}; {own}" if note else own
     return table.finish(grouping, "", groups, note, is_input)
+
+
+def _forecast(judged: Judged, grouping: Grouping, smallest: int, is_input: bool) -> Fairness:
+    """Errors of windows, over the scale of their series; windows that overlap count as one."""
+    assert judged.stretches is not None
+    said = np.asarray(judged.prediction.values, dtype=np.float64)
+    target = np.asarray(judged.target, dtype=np.float64)
+    true, scale = target[:, : said.shape[1]], np.where(target[:, -1:] > 0, target[:, -1:], 1.0)
+    miss = said - true  # NaN where nothing is known
+    values = {
+        "observed": finite_mean(true),
+        "predicted": finite_mean(np.where(np.isfinite(true), said, np.nan)),
+        "mae": finite_mean(np.abs(miss)),
+        "bias": finite_mean(miss / scale),
+        "error": finite_mean(np.abs(miss) / scale),
+    }
+    lower, upper = judged.prediction.lower, judged.prediction.upper
+    if lower is not None and upper is not None:
+        values["coverage"] = finite_mean(np.where(np.isfinite(true), (true >= lower) & (true <= upper), np.nan))
+    first = judged.stretches.mean(values["error"])[1]
+    each = {name: judged.stretches.mean(v)[0] for name, v in values.items()}
+    blocks = grouping.take(first)
+    windows = {name: len(at) for name, at in grouping.members()}
+    groups = []
+    for name, at in blocks.members():
+        figures = {figure: spans.mean(v[at]) for figure, v in each.items()}
+        if "coverage" in figures:
+            figures["coverage"] = spans.within(figures["coverage"], 0.0, 1.0)
+        groups.append(Group(name, windows[name], windows[name] >= smallest, figures))
+    table = _Gaps(_shared(groups), smallest)
+    for gap in ("error", "bias", "coverage"):
+        if gap in each:
+            table.of_means(gap, blocks, groups, each[gap], None)
+    own = "rows are windows; errors are divided by the seasonal naive error of the series' past, mae is not"
+    return table.finish(grouping, "", groups, f"{grouping.note}; {own}" if grouping.note else own, is_input)

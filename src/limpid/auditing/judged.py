@@ -22,6 +22,32 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
+class Stretches:
+    """What is known of rows that are windows of series.
+
+    Args:
+        block: (N,) windows of one series that begin within one horizon share a number: they overlap, and say little
+            more than one does.
+        naive: (N,) mean absolute error of a seasonal naive forecast, over the scale of the series.
+    """
+
+    block: Array
+    naive: Array
+
+    def take(self, at: Array) -> Stretches:
+        """Some of the windows, by position."""
+        return Stretches(self.block[at], self.naive[at])
+
+    def mean(self, values: Array) -> tuple[Array, Array]:
+        """(B,) means over the windows of each block, NaN where none is finite, and (B,) the first window of each."""
+        _, first, place = np.unique(self.block, return_index=True, return_inverse=True)
+        known = np.isfinite(values)
+        total = np.bincount(place[known], values[known], minlength=len(first))
+        count = np.bincount(place[known], minlength=len(first))
+        return np.divide(total, count, out=np.full(len(first), np.nan), where=count > 0), first
+
+
+@dataclass(frozen=True)
 class Judged:
     """N rows and the model's answers to them.
 
@@ -35,6 +61,7 @@ class Judged:
         prediction: of the model.
         loss: (N,) how wrong each answer is.
         weight: (N,) sample weights, or None where each row counts once.
+        stretches: of rows that are windows of series, else None.
     """
 
     bundle: Model
@@ -46,6 +73,7 @@ class Judged:
     prediction: Prediction
     loss: Array
     weight: Array | None = None
+    stretches: Stretches | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -63,6 +91,7 @@ class Judged:
             prediction=take(self.prediction, at),
             loss=self.loss[at],
             weight=None if self.weight is None else self.weight[at],
+            stretches=None if self.stretches is None else self.stretches.take(at),
         )
 
     def parts(self, *names: str) -> Judged:
@@ -90,6 +119,14 @@ class Judged:
     def positive(self) -> int:
         """The class that the task calls positive: the second one."""
         return 1
+
+
+def finite_mean(values: Array) -> Array:
+    """(N,) means of the finite values of each row of (N,H); NaN where there are none."""
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.asarray(np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0))
 
 
 def judge(
@@ -126,9 +163,14 @@ def stacked(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
 def joined(first: Judged, second: Judged) -> Judged:
     """Rows of two tables for the same model; raw cells of columns that both have."""
     one, two = first.prediction, second.prediction
+    a, b = first.stretches, second.stretches
+    stretches = None
+    if a is not None and b is not None:
+        apart = int(a.block.max(initial=0)) + 1  # blocks of two tables are never one
+        stretches = Stretches(np.concatenate([a.block, b.block + apart]), np.concatenate([a.naive, b.naive]))
 
-    def both(a: Array | None, b: Array | None) -> Array | None:
-        return None if a is None or b is None else np.concatenate([a, b])
+    def both(x: Array | None, y: Array | None) -> Array | None:
+        return None if x is None or y is None else np.concatenate([x, y])
 
     return replace(
         first,
@@ -145,4 +187,5 @@ def joined(first: Judged, second: Judged) -> Judged:
         ),
         loss=np.concatenate([first.loss, second.loss]),
         weight=both(first.weight, second.weight),
+        stretches=stretches,
     )

@@ -24,6 +24,15 @@ _FEWEST = 30
 _SLICES = 3
 
 
+_UNKNOWN = Finding(
+    "overfitting",
+    "look",
+    "training and held-out rows could not be compared",
+    "DATA does not hold both, or the run does not say which rows it learnt from",
+    "audit the run folder with the file that it was trained on",
+)
+
+
 def findings_of(everything: Judged, held: Judged, *, known: bool) -> list[Finding]:
     """Gap, membership and weakest slices.
 
@@ -34,18 +43,12 @@ def findings_of(everything: Judged, held: Judged, *, known: bool) -> list[Findin
     """
     seen = everything.parts("train")
     found = []
+    if held.stretches is not None and seen.stretches is not None:
+        return [_of_windows(seen, held)] if known and len(seen) and len(held) else [_UNKNOWN]
     if known and min(len(seen), len(held)) >= _FEWEST:
         found += [_gap(seen, held), _membership(seen, held)]
     else:
-        found.append(
-            Finding(
-                "overfitting",
-                "look",
-                "training and held-out rows could not be compared",
-                "DATA does not hold both, or the run does not say which rows it learnt from",
-                "audit the run folder with the file that it was trained on",
-            )
-        )
+        found.append(_UNKNOWN)
     return [*found, *_slices(held)]
 
 
@@ -70,6 +73,34 @@ def _gap(seen: Judged, held: Judged) -> Finding:
             "believe only held-out figures; more rows, fewer columns or a smaller net narrow the gap",
         )
     return Finding("overfitting", "ok", "it does about as well on rows that it has not seen", evidence)
+
+
+def _of_windows(seen: Judged, held: Judged) -> Finding:
+    """Windows of the training against later ones, each measured in what a seasonal naive forecast is off there: later
+    times may be harder for anyone."""
+    assert seen.stretches is not None and held.stretches is not None
+    blocks, naive = [], []
+    for judged, stretches in ((seen, seen.stretches), (held, held.stretches)):
+        naive.append(float(np.nanmean(stretches.mean(stretches.naive)[0])))
+        blocks.append(stretches.mean(judged.loss)[0])
+    relative = [losses / max(off, 1e-12) for losses, off in zip(blocks, naive, strict=True)]
+    base = float(np.nanmean(relative[0]))
+    gap = spans.mean_gap(relative[1], relative[0])
+    evidence = (
+        f"scaled error {np.nanmean(blocks[0]):.4g} in {len(seen):,} windows of the training ({len(blocks[0]):,} "
+        "stretches), "
+        f"{np.nanmean(blocks[1]):.4g} in {len(held):,} held-out ones ({len(blocks[1]):,}); a seasonal "
+        f"naive forecast is off by {naive[0]:.4g} and {naive[1]:.4g}; relative to it the difference is {gap}"
+    )
+    if gap.low is not None and gap.value is not None and gap.low > 0 and gap.value > 0.25 * base:
+        return Finding(
+            "overfitting",
+            "warning" if gap.low > base else "look",
+            "it does clearly better in the times that it has seen",
+            evidence,
+            "believe only held-out figures; a smaller net, or a longer past, narrows the gap",
+        )
+    return Finding("overfitting", "ok", "it does about as well in later times as in those that it has seen", evidence)
 
 
 def _membership(seen: Judged, held: Judged) -> Finding:

@@ -12,7 +12,7 @@ Legend of shapes: N rows.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -164,6 +164,13 @@ def _weighted(values: Array, weight: Array) -> tuple[float, float, float, int]:
     value = float((shares * known).sum())
     spread = float((shares * (known - value) ** 2).sum())
     return value, spread * size / (size - 1) if size > 1 else 0.0, size, len(known)
+
+
+def within(span: Span, low: float, high: float) -> Span:
+    """The same with an interval that stays within bounds."""
+    if span.low is None or span.high is None:
+        return span
+    return replace(span, low=max(low, span.low), high=min(high, span.high))
 
 
 def rate_gap(first: Span, second: Span, level: float = LEVEL) -> Span:
