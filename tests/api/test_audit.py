@@ -197,7 +197,7 @@ def test_a_forecast_of_one_series_has_no_groups(tmp_path: Path) -> None:
     assert found.worst in ("ok", "look", "warning")
     assert found.unlike is not None
     assert [k.name for k in found.unlike.kinds] == ["backwards", "hiss", "moved"]
-    assert found.unlike.compared == "earlier windows of DATA"
+    assert found.unlike.compared == "training rows"
     with pytest.raises(RequestError, match="changes within a series"):
         audit(run, frame, group=["day"])
 
