@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from limpid._version import __version__
+from limpid.core.threads import give_way
 
 if TYPE_CHECKING:
     from limpid.api import (
@@ -49,6 +50,8 @@ __all__ = [
     "trace",
     "train",
 ]
+
+give_way()  # before torch is loaded, which reads it then
 
 
 def __getattr__(name: str) -> Any:
