@@ -1,5 +1,7 @@
 """training.json of a run: layers under the names of columns, examples with their rows; nothing where nobody asked."""
 
+import shutil
+
 import numpy as np
 import polars as pl
 import pytest
@@ -85,3 +87,14 @@ def test_windows_are_called_by_their_names(tmp_path):
     )
     found = run.training["examples"]
     assert found["hardest"] and all(row["name"] for row in found["hardest"])
+
+
+def test_the_report_of_a_run_at_work_shows_what_there_is(run, tmp_path):
+    place = tmp_path / "at work"
+    place.mkdir()
+    for name in ("plan.yaml", "profile.json", "events.jsonl", "network.json"):
+        shutil.copy(run.path / name, place / name)
+    page = limpid.report(place).read_text(encoding="utf-8")
+    assert "Inside the layers" in page and "This run has no figures yet" in page
+    with pytest.raises(limpid.LimpidError, match="not finished"):
+        limpid.report(tmp_path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from limpid.reporting.watched import MAX_LAYERS, MAX_ROWS, examples, layers, right_figure
+from limpid.reporting.watched import MAX_LAYERS, MAX_ROWS, by_layer, examples, layers, recorded, right_figure
 
 RECORD: dict[str, Any] = {
     "layers": {
@@ -123,3 +123,22 @@ def test_size_is_bounded():
     row = RECORD["examples"]["hardest"][0] | {"target": "x" * 10_000, "losses": [0.5] * 9999, "right": [True] * 9999}
     many = examples({"examples": RECORD["examples"] | {"hardest": [row] * 99}})
     assert len(many["lists"][0]["rows"]) == MAX_ROWS and len(str(many)) < 60_000
+
+
+def test_of_a_run_at_work_the_layers_come_from_its_events():
+    def seen(step: Any, mean: Any) -> dict[str, Any]:
+        return {"event": "LayersSeen", "step": step, "layers": [{"name": "head", "kind": "Linear", "mean": mean}]}
+
+    events = [
+        seen(1, 0.1),
+        {"event": "EpochEnded", "step": 9},
+        seen(101, 9.0),
+        seen(51, 0.2),
+        seen(101, 0.3),
+        seen("x", 1.0),
+    ]
+    found = recorded({}, events)["layers"]
+    assert found["steps"] == [1, 51, 101] and found["layers"][0]["mean"] == [0.1, 0.2, 0.3]
+    assert recorded(RECORD, events) is RECORD
+    assert recorded({}, []) == {}
+    assert by_layer([{"step": 1, "layers": 3}]) == {"steps": [1], "layers": []}

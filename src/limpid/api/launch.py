@@ -243,7 +243,7 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
     if outcome.stopped == "interrupted":
         raise KeyboardInterrupt
     model.fold()
-    if record := training_record(prepared, model, outcome.watched, train_part):
+    if record := training_record(prepared, outcome.watched, train_part):
         folder.write(folder.training, record)
     plan = _settled(plan, outcome)
     plan, final = again(prepared, plan, model, train_part, valid_part, outcome, folder, tell, resume=resume)

@@ -112,16 +112,18 @@ class Run:
 
 
 def report(run: str | Path | Run) -> Path:
-    """Write report.html of a finished run anew and return its path.
+    """Write report.html of a run anew and return its path; of one that is still at work, with what there is so far.
 
     Raises:
-        RunError: there is no finished run.
+        RunError: there is no run.
     """
     from limpid.reporting.report import write_report
 
     held = run if isinstance(run, Run) else Run(run)
-    _ = held.record  # says plainly that the run is not finished
-    return write_report(RunFolder(held.path))
+    folder = RunFolder(held.path)
+    if not folder.plan.is_file():
+        _ = held.record  # says plainly that there is no run
+    return write_report(folder)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Legend: N listed examples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,26 +16,23 @@ from limpid.core.contracts import Task
 from limpid.data.encoded import Encoded
 from limpid.data.windows import Windows
 from limpid.explanation.encoded_row import shown_cell
-from limpid.planning.assemble import Assembled
+from limpid.reporting.watched import by_layer
 from limpid.training.state import Watched
 
 _LISTS = ("hardest", "late_rows", "forgotten_rows")
 _COLUMNS, _CELL, _TEXT = 6, 40, 160
-_QUANTITIES = ("mean", "spread", "dead", "weight", "gradient", "ratio")
 
 
-def training_record(prepared: Prepared, model: Assembled, watched: Watched | None, train: Encoded) -> dict[str, Any]:
+def training_record(prepared: Prepared, watched: Watched | None, train: Encoded) -> dict[str, Any]:
     """What training.json holds; {} where nothing was watched.
 
     Args:
-        model: the network, for the names of its inputs.
         watched: from the first fit.
         train: encoded training rows of that fit.
 
     Returns:
-        {"layers": {"steps", "layers": [{"name", "kind", and a list over the steps for each of "mean", "spread", "dead",
-        "weight", "gradient", "ratio"}]}, "examples": of `RowWatch.concluded`, each course with "row" (its source row
-        number), "name" where it is a window, "target", "cells" and "png"}.
+        {"layers": of `reporting.watched.by_layer`, "examples": of `RowWatch.concluded`, each course with "row" (its
+        source row number), "name" where it is a window, "target", "cells" and "png"}.
     """
     if watched is None:
         return {}
@@ -47,23 +44,7 @@ def training_record(prepared: Prepared, model: Assembled, watched: Watched | Non
                 examples[name] = [
                     {**looked_up[c["place"]], "losses": c["losses"], "right": c["right"]} for c in examples[name]
                 ]
-    return {"layers": _by_layer(watched.layers, model), "examples": examples}
-
-
-def _by_layer(looks: Sequence[Mapping[str, Any]], model: Assembled) -> dict[str, Any]:
-    """Looks turned from step by step to layer by layer, under names that say which input a layer reads."""
-    readable = {f"nets.input_{n}": name for n, name in enumerate(model.inputs)}
-    kinds = {name: type(module).__name__ for name, module in model.named_modules()}
-    found: dict[str, dict[str, Any]] = {}
-    for place, look in enumerate(looks):
-        for layer in look["layers"]:
-            name = layer["name"]
-            said = next((new + name[len(old) :] for old, new in readable.items() if name.startswith(old)), name)
-            entry = found.setdefault(name, {"name": said, "kind": kinds.get(name, "")})
-            for quantity in _QUANTITIES:
-                line = entry.setdefault(quantity, [None] * len(looks))
-                line[place] = layer[quantity]
-    return {"steps": [look["step"] for look in looks], "layers": list(found.values())}
+    return {"layers": by_layer(watched.layers), "examples": examples}
 
 
 def _looks(prepared: Prepared, train: Encoded, places: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -111,7 +111,7 @@ class LayersSeen(Event):
     """What the layers look like after a step; sent every fifty steps at most.
 
     Args:
-        layers: of each {"name", "mean", "spread", "dead", "weight", "gradient", "ratio"} (training/layer_watch.py).
+        layers: of each the fields of a `LayerSeen` (training/layer_watch.py).
     """
 
     step: int

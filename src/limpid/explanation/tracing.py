@@ -105,7 +105,6 @@ def _run(model: Assembled, batch: Mapping[str, Tensor], notes: list[str]) -> tup
     """Send the example through and note every layer that runs."""
     seen: list[_Seen] = []
     handles = []
-    readable = {f"nets.input_{n}": name for n, name in enumerate(model.inputs)}
 
     def watch(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -126,7 +125,7 @@ def _run(model: Assembled, batch: Mapping[str, Tensor], notes: list[str]) -> tup
         if not path or isinstance(module, (Dropout, nn.Dropout, nn.Identity)):
             continue
         if leaf or own or isinstance(module, (Attention, Pool)):
-            watch(next((new + path[len(old) :] for old, new in readable.items() if path.startswith(old)), path), module)
+            watch(model.readable(path), module)
     try:
         outputs = model(batch)
     finally:

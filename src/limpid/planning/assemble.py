@@ -121,6 +121,13 @@ class Assembled(nn.Module):
         # Parameters and buffers that training never changes, so that they are neither averaged nor saved in between.
         self.still: frozenset[str] = frozenset(prefix + name for prefix, names in own for name in names)
 
+    def readable(self, path: str) -> str:
+        """A module's path with the name of the input that it reads: "review.lstm" for "nets.input_0.lstm"."""
+        for n, name in enumerate(self.inputs):
+            if (path + ".").startswith(f"nets.input_{n}."):
+                return name + path.removeprefix(f"nets.input_{n}")
+        return path
+
     @property
     def frozen(self) -> list[str]:
         """Inputs whose features never change, so that they can be computed once."""
@@ -381,13 +388,11 @@ def describe(model: Assembled, batch: Mapping[str, Tensor], details: Mapping[str
 
         handles.append(module.register_forward_hook(seen))
 
-    readable = {f"nets.input_{n}": name for n, name in enumerate(model.inputs)}
     for path, module in model.named_modules():
         leaf = not any(True for _ in module.children())
         own = any(True for _ in module.parameters(recurse=False))
         if path and (leaf or own):
-            shown = next((new + path[len(old) :] for old, new in readable.items() if path.startswith(old)), path)
-            watch(shown, module)
+            watch(model.readable(path), module)
     training = model.training
     model.eval()
     try:

@@ -23,7 +23,7 @@ from limpid.reporting.ranked import ranked
 from limpid.reporting.shown import shown
 from limpid.reporting.terminal import settings
 from limpid.reporting.trained import curve_figures, guards, story
-from limpid.reporting.watched import examples, layers, right_figure
+from limpid.reporting.watched import examples, layers, recorded, right_figure
 from limpid.reporting.wording import (
     capped,
     duration,
@@ -66,7 +66,7 @@ def report_html(folder: RunFolder) -> str:
     metrics = _json(folder, folder.metrics)
     network = _json(folder, folder.path / "network.json")
     events = list(folder.read_events())
-    training = _json(folder, folder.training)
+    training = recorded(_json(folder, folder.training), events)
     found = contest(metrics)
     details = mapping(metrics.get("details"))
     because = mapping(plan.get("because"))

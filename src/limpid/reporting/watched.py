@@ -18,6 +18,7 @@ from limpid.reporting.wording import capped, listing, mapping, number, percent, 
 
 MAX_LAYERS, MAX_POINTS, MAX_ROWS, MAX_PASSES = 30, 32, 12, 16
 _SPARK = (84, 24)
+_QUANTITIES = ("mean", "spread", "dead", "weight", "gradient", "ratio")
 _LISTS = (
     (
         "hardest",
@@ -35,6 +36,38 @@ _LISTS = (
         "right once and wrong again later: the network has no firm rule for them",
     ),
 )
+
+
+def by_layer(looks: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Looks at all layers, step by step, turned to layer by layer.
+
+    Args:
+        looks: of each "step" and "layers", the fields of a `LayerSeen` each, as in events of the name LayersSeen.
+
+    Returns:
+        {"steps", "layers": [{"name", "kind", and a list over the steps for each of the other six}]}.
+
+    Example:
+        >>> by_layer([{"step": 1, "layers": [{"name": "head", "mean": 0.5}]}])["layers"][0]["mean"]
+        [0.5]
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for place, look in enumerate(looks):
+        for layer in map(mapping, listing(look.get("layers"))):
+            name = str(layer.get("name"))
+            entry = found.setdefault(name, {"name": name, "kind": layer.get("kind", "")})
+            for quantity in _QUANTITIES:
+                entry.setdefault(quantity, [None] * len(looks))[place] = layer.get(quantity)
+    return {"steps": [look.get("step") for look in looks], "layers": list(found.values())}
+
+
+def recorded(record: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """training.json, or of a run that is still at work what its events say."""
+    if record:
+        return record
+    # A resumed run looks at some steps again, and one that was rolled back may look at them in another order.
+    looks = {step: e for e in events if e.get("event") == "LayersSeen" and (step := real(e.get("step"))) is not None}
+    return {"layers": by_layer([looks[step] for step in sorted(looks)])} if looks else {}
 
 
 def layers(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class LayerSeen:
     """One layer at one step.
 
     Args:
-        name: of the module.
+        name, kind: of the module, under the name of the input that it reads.
         mean, spread: of all its outputs for the sample; spread is their standard deviation.
         dead: share of units that give the same value for every row, behind the activation that follows the layer;
             None where none follows.
@@ -43,6 +43,7 @@ class LayerSeen:
     """
 
     name: str
+    kind: str
     mean: float
     spread: float
     dead: float | None
@@ -159,7 +160,9 @@ class LayerWatch:
             return []
         device = rows[0].mean.device
         table = torch.stack([f.to(device, torch.float32) for f in figures]).view(len(rows), -1).tolist()
-        return [_layer(row.name, *values) for row, values in zip(rows, table, strict=True)]
+        readable = getattr(self._model, "readable", str)  # a module of its own has no inputs with names
+        each = zip(rows, table, strict=True)
+        return [_layer(readable(row.name), type(row.module).__name__, *values) for row, values in each]
 
 
 def outputs_of_layers(model: nn.Module, batch: Batch, precision: str) -> list[Shown]:
@@ -233,11 +236,12 @@ def _joint(norms: list[Tensor]) -> Tensor:
 
 
 def _layer(
-    name: str, mean: float, spread: float, dead: float, weight: float, gradient: float, moved: float
+    name: str, kind: str, mean: float, spread: float, dead: float, weight: float, gradient: float, moved: float
 ) -> LayerSeen:
     before = weight if weight > 0 else float("nan")
     return LayerSeen(
         name,
+        kind,
         mean=_short(mean) or 0.0,
         spread=_short(spread) or 0.0,
         dead=_short(dead),

@@ -95,7 +95,7 @@ class Watched:
     """What was seen of a training (watch.py).
 
     Args:
-        layers: at some steps, {"step", "layers": [{"name", "mean", "spread", "dead", "weight", "gradient", "ratio"}]}.
+        layers: at some steps, {"step", "layers": [fields of a `LayerSeen`]}.
         examples: what `RowWatch.concluded` says with each course as a dictionary, or None.
     """
 
