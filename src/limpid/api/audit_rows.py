@@ -17,9 +17,9 @@ from limpid.auditing.judged import Judged, joined, judge, stacked
 from limpid.auditing.known_rows import Known, parts_of
 from limpid.auditing.spans import effective
 from limpid.bundle.model import Model as Bundle
-from limpid.core.errors import LimpidError, RequestError
+from limpid.core.errors import LimpidError
 from limpid.core.forms import FIELDS
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
 from limpid.core.schema import ColumnSpec
@@ -208,9 +208,4 @@ def _windows(bundle: Bundle, data: Table, groups: Sequence[str], folder: RunFold
 def _check(table: Table, groups: Sequence[str]) -> None:
     for name in groups:
         if name not in table.columns:
-            raise RequestError(
-                f"{table.name} has no column {name!r}",
-                where=f"--group {name}",
-                expected=f"one of its {len(table.columns)} columns",
-                fix=did_you_mean(name, table.columns),
-            )
+            raise unknown_column(name, table.columns, where=f"--group {name}", of=table.name)

@@ -19,7 +19,7 @@ from limpid.api.request import Request
 from limpid.auditing.judged import Judged, Stretches, joined, judge
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import LimpidError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
 from limpid.data.table import Table
@@ -75,12 +75,7 @@ def read_windows(
     """
     for name in groups:
         if name not in data.columns:
-            raise RequestError(
-                f"{data.name} has no column {name!r}",
-                where=f"--group {name}",
-                expected=f"one of its {len(data.columns)} columns",
-                fix=did_you_mean(name, data.columns),
-            )
+            raise unknown_column(name, data.columns, where=f"--group {name}", of=data.name)
     own = None if folder is None else _of_run(bundle, folder, data)
     why = "a bundle does not say which windows it learnt from" if folder is None else ""
     if own is not None and data.digest() in {table.digest() for table in own.request.tables.values()}:

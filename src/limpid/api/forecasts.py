@@ -14,7 +14,7 @@ import polars as pl
 from limpid.bundle.model import Model as Bundle
 from limpid.core.contracts import Prediction
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import did_you_mean, unknown_column
 from limpid.core.repairs import Repairs
 from limpid.data.cutoffs import origins, past_scales, thin
 from limpid.data.encoded import Encoded
@@ -172,12 +172,7 @@ def forecast_table(
 def _book(cutting: Cutting, table: Table, repairs: Repairs, keep: Sequence[str]) -> Book:
     for name in keep:
         if name not in table.columns:
-            raise RequestError(
-                f"{table.name} has no column {name!r}",
-                where=f"--keep {name}",
-                expected=f"one of its {len(table.columns)} columns",
-                fix=did_you_mean(name, table.columns),
-            )
+            raise unknown_column(name, table.columns, where=f"--keep {name}", of=table.name)
     absent = [n for n in cutting.layout.needed if n not in table.columns]
     if absent:
         raise DataError(

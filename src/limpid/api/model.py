@@ -11,7 +11,7 @@ import polars as pl
 from limpid.api.forecasts import cutting_of, forecast_table
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.repairs import Repairs
 from limpid.core.run import find_bundle
 from limpid.data.sources.layout import arrange
@@ -176,12 +176,7 @@ def predict_table(bundle: Bundle, table: Table, repairs: Repairs, keep: Sequence
     keep = list(dict.fromkeys([keep] if isinstance(keep, str) else keep))
     for name in keep:
         if name not in table.columns:
-            raise RequestError(
-                f"{table.name} has no column {name!r}",
-                where=f"--keep {name}",
-                expected=f"one of its {len(table.columns)} columns",
-                fix=did_you_mean(name, table.columns),
-            )
+            raise unknown_column(name, table.columns, where=f"--keep {name}", of=table.name)
     table = with_files(table, bundle.encoders.files)
     keep = [*(n for n in table.places if n not in keep), *keep]
     bundle.encoders.check_columns(table.columns, table.name)

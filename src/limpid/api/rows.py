@@ -12,7 +12,7 @@ import polars as pl
 from limpid.api.forecasts import cutting_of, judged_windows
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import did_you_mean, unknown_column
 from limpid.core.repairs import Repairs
 from limpid.data.sources.layout import arrange
 from limpid.data.table import Table, with_files
@@ -87,12 +87,7 @@ def read_rows(
     bundle.encoders.check_columns(table.columns, table.name)
     for name in beside:
         if name not in table.columns:
-            raise RequestError(
-                f"{table.name} has no column {name!r}",
-                where=f"columns of {table.name}",
-                expected=f"one of its {len(table.columns)} columns",
-                fix=did_you_mean(name, table.columns),
-            )
+            raise unknown_column(name, table.columns, where=f"columns of {table.name}", of=table.name)
     judged = all(name in table.columns for name in bundle.target)
     target: np.ndarray | None
     if targets:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from limpid.core.errors import RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.schema import ColumnSpec
 from limpid.data.cleaning import canonical, clean
 
@@ -80,12 +80,7 @@ def by_column(frame: pl.DataFrame, name: str, spec: ColumnSpec, where: str) -> G
         RequestError: the column does not exist, or holds the same value in every row.
     """
     if name not in frame.columns:
-        raise RequestError(
-            f"{where} has no column {name!r}",
-            where=f"--group {name}",
-            expected=f"one of its {len(frame.columns)} columns",
-            fix=did_you_mean(name, frame.columns),
-        )
+        raise unknown_column(name, frame.columns, where=f"--group {name}", of=where)
     cells = clean(frame[name], spec)
     numbers = _numbers(cells)
     found = _levels(name, cells) if numbers is None else _quarters(name, numbers)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+
+from limpid.core.errors import RequestError
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
@@ -31,3 +33,24 @@ def did_you_mean(name: str, names: Iterable[str]) -> str:
         return f"did you mean {near!r}?"
     shown = ", ".join(repr(n) for n in known[:20])
     return f"choose one of {shown}" + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+
+
+def unknown_column(name: str, columns: Collection[str], *, where: str, of: str = "") -> RequestError:
+    """The error for a column that is not there.
+
+    Args:
+        name: what was asked for.
+        columns: those that there are.
+        where: the option or the setting that asked for it.
+        of: name of the table; "the data" by default.
+
+    Example:
+        >>> print(unknown_column("aeg", ["age", "job"], where="--group aeg", of="people.csv").fix)
+        did you mean 'age'?
+    """
+    return RequestError(
+        f"{f'{of} has' if of else 'the data have'} no column {name!r}",
+        where=where,
+        expected=f"one of {'its' if of else 'the'} {len(columns)} columns",
+        fix=did_you_mean(name, columns),
+    )

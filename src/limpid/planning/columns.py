@@ -11,7 +11,7 @@ import polars as pl
 
 from limpid.core.contracts import Size
 from limpid.core.errors import DataError, RequestError, raise_together
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.schema import ColumnFacts, ColumnSpec, Recognition
 from limpid.core.spec import parse
 from limpid.data.facts import column_facts
@@ -88,16 +88,7 @@ def decide_columns(
 
 
 def _check_asked(asked: Mapping[str, Any], names: Sequence[str]) -> None:
-    problems = [
-        RequestError(
-            f"the data have no column {name!r}",
-            where=f"data.columns.{name}",
-            expected=f"one of the {len(names)} columns",
-            fix=did_you_mean(name, names),
-        )
-        for name in asked
-        if name not in names
-    ]
+    problems = [unknown_column(name, names, where=f"data.columns.{name}") for name in asked if name not in names]
     raise_together(problems)
 
 

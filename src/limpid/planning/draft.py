@@ -15,7 +15,7 @@ import polars as pl
 
 from limpid.core.contracts import Size, Task
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.repairs import Repairs
 from limpid.core.schema import ColumnFacts, ColumnSpec
 from limpid.core.seeds import generator
@@ -117,12 +117,7 @@ def decide_data(
         ("split.time", split_spec.time),
     ):
         if name is not None and name not in frame.columns:
-            raise RequestError(
-                f"the data have no column {name!r}",
-                where=field_name,
-                expected=f"one of the {len(frame.columns)} columns",
-                fix=did_you_mean(name, frame.columns),
-            )
+            raise unknown_column(name, frame.columns, where=field_name)
     targets = resolve_names(target if target is not None else list(data.target) or None, frame.columns)
     roles = {"data.weight": data.weight, "split.group": split_spec.group, "split.time": split_spec.time}
     _check_roles(roles, targets)

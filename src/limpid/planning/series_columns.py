@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.schema import ColumnFacts, ColumnSpec
 from limpid.data.cleaning import canonical, clean
 from limpid.data.timelines import Layout, part_word, read_stamps
@@ -32,12 +32,7 @@ def check_names(names: Sequence[str], columns: Sequence[str], where: str) -> Non
     """
     for name in names:
         if name not in columns:
-            raise RequestError(
-                f"the data have no column {name!r}",
-                where=where,
-                expected=f"one of the {len(columns)} columns",
-                fix=did_you_mean(name, columns),
-            )
+            raise unknown_column(name, columns, where=where)
 
 
 def find_time(asked: Sequence[str] | None, specs: Specs, facts: Facts, target: str) -> tuple[str, tuple[str, ...], str]:

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import unknown_column
 from limpid.core.schema import ColumnFacts, ColumnSpec
 from limpid.tasks import CATALOGUE
 
@@ -54,12 +54,7 @@ def resolve_names(target: str | Sequence[str] | None, columns: Sequence[str]) ->
         return list(dict.fromkeys(target))
     for name in names:
         if name not in columns:
-            raise RequestError(
-                f"the data have no column {name!r}",
-                where="--target",
-                expected=f"one of the {len(columns)} columns",
-                fix=did_you_mean(name, columns),
-            )
+            raise unknown_column(name, columns, where="--target")
     return names
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from limpid.core.errors import DataError, RequestError
-from limpid.core.names import did_you_mean
+from limpid.core.names import did_you_mean, unknown_column
 from limpid.core.repairs import Repairs
 from limpid.data.cleaning import parse_dates, parse_numbers
 from limpid.data.dates import detect_format
@@ -38,12 +38,7 @@ def changing(table: Table, id_: str, time: str, left_out: Collection[str]) -> tu
     """
     for field, name in (("data.series.id", id_), ("data.series.time", time)):
         if name not in table.columns:
-            raise RequestError(
-                f"the data have no column {name!r}",
-                where=field,
-                expected=f"one of the {len(table.columns)} columns",
-                fix=did_you_mean(name, table.columns),
-            )
+            raise unknown_column(name, table.columns, where=field)
     _check_size(table)
     others = [c for c in table.columns if c not in (id_, time, *left_out)]
     frame = table.read([id_, *others]).drop_nulls(id_)
