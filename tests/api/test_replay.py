@@ -18,6 +18,7 @@ from limpid.api import replay as replaying
 from limpid.api.replay import replay
 from limpid.auditing.findings import Finding
 from limpid.auditing.replayed import Replay, compared, findings_of
+from limpid.core.events import Evaluated, Event
 from limpid.core.run import RunFolder
 
 pytestmark = pytest.mark.slow
@@ -105,6 +106,19 @@ def test_how_losses_are_told_apart() -> None:
     other = findings_of(compared([0.5, 0.25], [0.5, 0.25 * (1 + 2e-6)]))[0]
     assert other.level == "warning" and "step 2" in other.what
     assert findings_of(compared([0.5, 0.25], [0.5]))[0].level == "warning"
+
+
+def test_a_file_that_changes_during_the_run_is_no_reason_to_lose_it(home: Path, tmp_path: Path) -> None:
+    shutil.copy(home / "data.csv", tmp_path / "data.csv")
+    pl.read_csv(tmp_path / "data.csv").write_parquet(tmp_path / "data.parquet")
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Evaluated):
+            (tmp_path / "data.parquet").touch()
+
+    run = quick(str(tmp_path / "data.parquet"), "answer", tmp_path / "run", listen=listen)
+    assert json.loads((run.path / "metrics.json").read_text())["origin"]["data"] == {}
+    assert again(run.path)[1].level == "ok"
 
 
 def test_what_is_too_large_is_said(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,13 @@ import torch
 
 from limpid._version import __version__
 from limpid.api.request import Request
+from limpid.core.errors import LimpidError
 from limpid.core.files import digest
 
 MOST_CELLS = 5_000_000
 """Cells of the data of a run that is replayed, at most; those of long columns count for more."""
+
+_HEAVY = 100  # cells that a picture or a recording counts for
 
 
 def origin_of(request: Request, plan_file: Path, rows: int) -> dict[str, Any]:
@@ -27,12 +30,22 @@ def origin_of(request: Request, plan_file: Path, rows: int) -> dict[str, Any]:
         plan_file: plan.yaml as the run leaves it.
         rows: of all parts.
     """
-    few = rows * len(request.tables["train"].columns) <= MOST_CELLS
     return {
-        "data": {part: table.digest() for part, table in request.tables.items()} if few else {},
+        "data": _digests(request, rows),
         "plan": digest(plan_file),
         "own": request.loss is not None or request.metric is not None,
     }
+
+
+def _digests(request: Request, rows: int) -> dict[str, str]:
+    """Part -> digest of its table; empty where there is too much to read, or where a file is gone by now."""
+    train = request.tables["train"]
+    if rows * sum(_HEAVY if name in train.heavy else 1 for name in train.columns) > MOST_CELLS:
+        return {}
+    try:
+        return {part: table.digest() for part, table in request.tables.items()}
+    except LimpidError:  # changed while the run learnt from it: no reason to lose the run
+        return {}
 
 
 def versions() -> dict[str, str]:

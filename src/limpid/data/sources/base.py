@@ -323,6 +323,9 @@ def frame_digest(frame: pl.DataFrame) -> str:
     return state.hexdigest()
 
 
+_NUMPY_INTEGERS = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
+
+
 def _bytes_of(column: pl.Series) -> Iterator[bytes]:
     if column.null_count():
         yield column.is_null().to_numpy().tobytes()
@@ -345,6 +348,7 @@ def _bytes_of(column: pl.Series) -> Iterator[bytes]:
         yield (text.str.join("").item() or "").encode()
     elif dtype == pl.Null:
         yield b""
+    elif (values := column.to_physical()).dtype.is_integer() and values.dtype not in _NUMPY_INTEGERS:
+        yield from _bytes_of(values.cast(pl.String))  # 128 bits, for which numpy has no type
     else:
-        values = column.to_physical()
         yield values.fill_null(False if values.dtype == pl.Boolean else 0).to_numpy().tobytes()
