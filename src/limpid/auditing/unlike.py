@@ -42,7 +42,7 @@ _LISTED = 20
 _TELLS, _HARDLY = 0.8, 0.7  # ROC AUC
 _SURE, _OFTEN = 0.9, 0.5  # a probability, and the share of rows with it from which the model counts as sure
 _AS_NARROW = 1.1  # width of an interval in units of the usual one
-_STAYS = 0.02  # of a probability, or of the answers' spread: less than that is no change
+_STAYS = 0.05  # of the distance between answers to two rows: less than that is no change
 _MANY, _MOST = 2 * BEYOND, 0.25  # share of judged rows beyond the threshold
 _MILD = ("dealt", "jumbled", "backwards", "inverted")
 """Changes that may leave rows as the model could meet them: columns that have nothing to do with each other, say."""
@@ -281,10 +281,8 @@ def _doubt(judged: Judged, prediction: Prediction) -> Floats | None:
 
 def _stays(judged: Judged, answers: Prediction) -> bool:
     one, two = (np.asarray(p.values, dtype=np.float64).reshape(len(judged), -1) for p in (judged.prediction, answers))
-    moved = np.abs(one - two)
-    if judged.classes:
-        return bool(moved.max(axis=1).mean() < _STAYS)
-    return bool(moved.mean() < _STAYS * one.std())
+    usual = np.abs(one - np.roll(one, len(one) // 2, axis=0)).mean()
+    return bool(np.abs(one - two).mean() < _STAYS * usual)
 
 
 def _wrong(judged: Judged, beyond: Array) -> tuple[Span, Span, Span]:
@@ -334,11 +332,15 @@ def level_of(kind: Kind) -> Level:
 
 
 def _of_level(level: Level, kinds: Sequence[Kind], compared: str) -> Finding:
-    told = "; ".join(_told(k) for k in kinds)
-    evidence = f"{told} (score: distance from {compared} in its last hidden layer; 0.5: it cannot tell)"
+    figures = "; ".join(_told(k) for k in kinds)
+    evidence = f"{figures} (score: distance from {compared} in its last hidden layer; 0.5: it cannot tell)"
     names = ", ".join(k.said for k in kinds)
     if level == "ok":
-        return Finding("unlike", level, f"rows unlike the training rows are told by its score: {names}", evidence)
+        told = [k.said for k in kinds if (k.score.value or 0.0) >= _TELLS]
+        steady = [k.said for k in kinds if k.said not in told]
+        pieces = [f"rows unlike the training rows are told by its score: {', '.join(told)}"] if told else []
+        pieces += [f"its answers do not rest on what was changed: {', '.join(steady)}"] if steady else []
+        return Finding("unlike", level, "; ".join(pieces), evidence)
     if level == "warning":
         what = f"it is sure of its answers on rows like none that it has seen, and its score cannot tell them: {names}"
         advice = "check inputs before they reach it: ranges, known values, the kind of picture or text"
