@@ -81,6 +81,8 @@ def test_it_is_shown(audited: Audit) -> None:
     said = console.export_text()
     assert f"audit of {audited.rows} rows of the test part" in said
     assert "Groups by job, 'yes' against the rest" in said
+    assert "Rows made unlike the training rows" in said
+    assert "numbers far outside their range" in said
     assert all(f.what[:20] in " ".join(said.split()) for f in audited.findings)
 
 

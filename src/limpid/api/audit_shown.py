@@ -12,6 +12,7 @@ from rich.text import Text
 from limpid.auditing.fairness import Fairness
 from limpid.auditing.findings import LEVELS
 from limpid.auditing.spans import NONE, Span
+from limpid.auditing.unlike import SURE, Unlike
 from limpid.reporting.wording import plain
 
 if TYPE_CHECKING:
@@ -45,7 +46,31 @@ def shown(audit: Audit) -> RenderableType:
         pieces += [Text(), _table(table)]
     if len(audit.fairness) > len(told[:_MOST_TABLES]):
         pieces.append(Text(f"and {len(audit.fairness) - len(told[:_MOST_TABLES])} more tables in --json"))
+    if audit.unlike is not None and audit.unlike.kinds:
+        pieces += [Text(), _unlike(audit.unlike)]
     return Together(*pieces)
+
+
+def _unlike(found: Unlike) -> RenderableType:
+    """Each way of making rows unlike: who tells them, and how sure the model is of them."""
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    drawn.add_column("change", overflow="fold")
+    names = ["told by score", "by own doubt"]
+    if any(k.sure is not None for k in found.kinds):
+        names += ["sure of", "untouched"]
+    elif any(k.width is not None for k in found.kinds):
+        names.append("interval")
+    for name in names:
+        drawn.add_column(name, justify="right")
+    for kind in found.kinds:
+        cells = [_cell(kind.score), _cell(kind.doubt)]
+        if "sure of" in names:
+            cells += ["-" if s is None or s.value is None else f"{s.value:.0%}" for s in (kind.sure, kind.sure_before)]
+        elif "interval" in names:
+            cells.append("-" if kind.width is None else f"x {kind.width:.2f}")
+        drawn.add_row(Text(kind.said), *cells)
+    below = f"ROC AUC against untouched rows, 0.5: cannot tell; sure: top probability of {SURE:.0%} or more"
+    return Together(Text("Rows made unlike the training rows", style="bold underline"), drawn, Text(below, style="dim"))
 
 
 def _table(table: Fairness) -> RenderableType:

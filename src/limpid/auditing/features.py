@@ -15,6 +15,7 @@ import numpy.typing as npt
 from limpid.bundle.model import Model
 from limpid.core.forms import FIELDS, FieldsShape
 from limpid.data.vocabulary import OTHER
+from limpid.evaluation.grid_features import small_grey
 from limpid.planning.encoders import input_of
 
 Array = npt.NDArray[Any]
@@ -116,12 +117,4 @@ def presence(tokens: Array, most: int) -> Floats:
 
 def small(pixels: Array) -> Floats:
     """(N,F) pictures as grey 8x8 ones, by the mean of blocks."""
-    n, _, height, width = pixels.shape
-    grey = np.empty((n, height, width), dtype=np.float32)
-    for start in range(0, n, 512):
-        grey[start : start + 512] = pixels[start : start + 512].astype(np.float32).mean(axis=1)
-    rows = np.linspace(0, height, min(_SIDE, height) + 1).astype(np.int64)[:-1]
-    across = np.linspace(0, width, min(_SIDE, width) + 1).astype(np.int64)[:-1]
-    summed = np.add.reduceat(np.add.reduceat(grey, rows, axis=1), across, axis=2)
-    area = np.diff(np.append(rows, height))[:, None] * np.diff(np.append(across, width))[None, :]
-    return np.asarray((summed / area).reshape(n, -1), dtype=np.float64)
+    return np.asarray(small_grey(pixels, side=_SIDE), dtype=np.float64)

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from limpid.explanation.statistics import mean_and_interval
+
 Array = npt.NDArray[Any]
 
 LEVEL = 0.95
@@ -132,25 +134,23 @@ def mean(values: Array, level: float = LEVEL, weight: Array | None = None) -> Sp
         level: of the interval.
         weight: (N,) of each row, or None.
     """
-    from scipy.stats import t
-
     known = np.asarray(values, dtype=np.float64)
     if weight is not None:
+        from scipy.special import stdtrit
+
         value, variance, size, count = _weighted(known, weight)
         if count == 0:
             return NONE
         if size <= 1:
             return Span(value, count=count, effective=size)
-        reach = float(t.ppf((1 + level) / 2, size - 1)) * math.sqrt(variance / size)
+        reach = float(stdtrit(size - 1, (1 + level) / 2)) * math.sqrt(variance / size)
         return Span(value, value - reach, value + reach, count, size)
     known = known[np.isfinite(known)]
     if len(known) == 0:
         return NONE
-    value = float(known.mean())
     if len(known) == 1:
-        return Span(value, count=1)
-    reach = float(t.ppf((1 + level) / 2, len(known) - 1)) * float(known.std(ddof=1)) / math.sqrt(len(known))
-    return Span(value, value - reach, value + reach, len(known))
+        return Span(float(known[0]), count=1)
+    return Span(*mean_and_interval(known, level), len(known))
 
 
 def _weighted(values: Array, weight: Array) -> tuple[float, float, float, int]:

@@ -40,7 +40,10 @@ _MOST_TRAINING, _MOST_ASIDE, _MOST_CHANGED = 5_000, 5_000, 1_000
 _LONG = 2  # where a row is more than a table's columns, so many times fewer
 _LISTED = 20
 _TELLS, _HARDLY = 0.8, 0.7  # ROC AUC
-_SURE, _OFTEN = 0.9, 0.5  # a probability, and the share of rows with it from which the model counts as sure
+SURE = 0.9
+"""A probability from which an answer counts as sure."""
+
+_OFTEN = 0.5  # share of sure answers from which the model counts as sure
 _AS_NARROW = 1.1  # width of an interval in units of the usual one
 _STAYS = 0.05  # of the distance between answers to two rows: less than that is no change
 _MANY, _MOST = 2 * BEYOND, 0.25  # share of judged rows beyond the threshold
@@ -243,7 +246,7 @@ def _kinds(
         classes = bool(untouched.classes)
         top, top_before = (None if d is None or not classes else float(1 - d.mean()) for d in (after, doubt))
         sure, sure_before = (
-            None if d is None or not classes else spans.rate(int((1 - d >= _SURE).sum()), len(d))
+            None if d is None or not classes else spans.rate(int((1 - d >= SURE).sum()), len(d))
             for d in (after, doubt)
         )
         width = None

@@ -1,4 +1,4 @@
-"""Pictures and spectrograms as a linear model reads them: small and grey.
+"""Pictures and spectrograms as classical models read them: small and grey.
 
 Legend of shapes: N rows, C channels, H and W of a grid, S side of the small one.
 """
@@ -42,21 +42,28 @@ class SmallGrey:
     """
 
     def __init__(self, pixels: Array, rows: Array) -> None:
-        small = _small(pixels, rows)
+        small = small_grey(pixels, rows)
         self._mean = small.mean(axis=0)
         self._std = small.std(axis=0)
         self._std[self._std < 1e-6] = 1.0
 
     def __call__(self, pixels: Array, rows: Array) -> Array:
         """(N,S*S) float64 of some rows."""
-        scaled: Array = (_small(pixels, rows) - self._mean) / self._std
+        scaled: Array = (small_grey(pixels, rows) - self._mean) / self._std
         return scaled
 
 
-def _small(pixels: Array, rows: Array) -> Array:
-    """(N,S*S): means over blocks of near-equal size, computed some rows at a time since the pixels may be mapped."""
+def small_grey(pixels: Array, rows: Array | None = None, side: int = SIDE) -> Array:
+    """(N,S*S): means over channels and over blocks of near-equal size.
+
+    Args:
+        pixels: (N,C,H,W), perhaps memory-mapped, which is why some rows are read at a time.
+        rows: positions of the rows that are wanted; all by default.
+        side: S at most.
+    """
+    rows = np.arange(len(pixels)) if rows is None else rows
     height, width = pixels.shape[2:]
-    tops, lefts = (np.unique(np.linspace(0, n, min(n, SIDE) + 1).astype(int)) for n in (height, width))
+    tops, lefts = (np.unique(np.linspace(0, n, min(n, side) + 1).astype(int)) for n in (height, width))
     found = np.empty((len(rows), len(tops) - 1, len(lefts) - 1))
     area = np.diff(tops)[:, None] * np.diff(lefts)[None, :]
     for start in range(0, len(rows), _CHUNK):

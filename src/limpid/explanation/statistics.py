@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import stdtrit  # scipy.stats would take half a second to import
 
 
-def mean_and_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+def mean_and_interval(values: Sequence[float] | npt.NDArray[Any], level: float = 0.95) -> tuple[float, float, float]:
     """The mean of some values and its interval by the t distribution.
 
     Example:
