@@ -246,8 +246,7 @@ def _kinds(
         classes = bool(untouched.classes)
         top, top_before = (None if d is None or not classes else float(1 - d.mean()) for d in (after, doubt))
         sure, sure_before = (
-            None if d is None or not classes else spans.rate(int((1 - d >= SURE).sum()), len(d))
-            for d in (after, doubt)
+            None if d is None or not classes else spans.rate(int((1 - d >= SURE).sum()), len(d)) for d in (after, doubt)
         )
         width = None
         if not classes and after is not None and doubt is not None and doubt.mean() > 0:
