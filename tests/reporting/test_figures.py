@@ -60,6 +60,16 @@ def test_every_figure_draws_and_says_how_to_read_it(name: str) -> None:
     assert marks, "nothing was drawn"
 
 
+def test_slices_of_like_names_have_a_bar_each() -> None:
+    pairs = ("pixel_2_5, pixel_3_4", "pixel_2_6, pixel_3_4", "pixel_2_7, pixel_3_4")
+    rows = [{"column": c, "value": "highest half, lowest half", "rows": 40, "score": 0.5, "gap": -0.2} for c in pairs]
+    figure = result_figures.slices(rows, "accuracy")
+    assert figure is not None
+    names = [v["y"] for v in figure["data"]["values"]]
+    assert len(set(names)) == 3
+    assert all(pair in json.dumps(figure) for pair in pairs), "the whole name is told"
+
+
 @pytest.mark.parametrize("name", every())
 def test_a_hostile_word_stays_text(name: str) -> None:
     figure = every(HOSTILE)[name]

@@ -341,12 +341,15 @@ def _without_far(values: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], li
 
 def slices(rows: Sequence[Any], metric: str) -> Figure | None:
     """Where the model is weakest: the gap of each slice to all rows."""
-    items = []
+    items: list[tuple[str, float, str]] = []
     for row in map(mapping, rows):
         gap = real(row.get("gap"))
         if gap is not None:
             name = f"{label(row.get('column'), 12)} = {label(row.get('value'), 10)}"
-            said = f"{name}: {score(row.get('score'))}, {number(gap, 3)} from all rows, {number(row.get('rows'))} rows"
+            alike = sum(n.startswith(name) for n, _, _ in items)
+            name += f" ({alike + 1})" if alike else ""  # bars of one name would lie upon each other
+            figures = f"{score(row.get('score'))}, {number(gap, 3)} from all rows, {number(row.get('rows'))} rows"
+            said = f"{label(row.get('column'), 40)} = {label(row.get('value'), 40)}: {figures}"
             items.append((name, abs(gap), said))
     return bars(
         items[:10],
