@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import polars as pl
 import pytest
 
 from limpid.auditing.series_leaks import copies, findings_of, follows
 from limpid.data.frequency import Frequency
+from limpid.data.table import open_table
 from limpid.data.timelines import Book, Layout
+from limpid.data.windows import Windows
+from limpid.planning.forecast import decide_forecast
 
 LENGTH, HORIZON, SEASON = 240, 6, 12
 
@@ -110,3 +116,33 @@ def test_series_that_are_copies_and_stamps_that_stand_twice() -> None:
     assert copies(book) == [("s1", "s3")]
     told = [f.what for f in findings_of(book, HORIZON, SEASON, 12)]
     assert told == ["2 of 5 series are copies of one another", "12 rows have the time of another row of their series"]
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "known"),
+    [
+        ("air-passengers/airline-passengers.csv", "Passengers", ()),
+        ("beijing-pm25/pollution.csv", "pm2.5", ("TEMP", "cbwd")),
+    ],
+)
+def test_real_series_raise_no_alarm_until_a_leak_is_planted(
+    name: str, target: str, known: tuple[str, ...], real_data: Callable[[str], Path]
+) -> None:
+    frame = read_csv(real_data(name)).head(6_000)
+    values = frame[target].cast(pl.Float64, strict=False)
+    planted = {  # what is known ahead holds the step after, and what is known up to the cutoff runs two steps early
+        "ok": (frame, known),
+        "fault": (frame.with_columns((2 * values.shift(-1)).alias("hint")), (*known, "hint")),
+        "fault, by a column of the past": (frame.with_columns((values.shift(-2) + 1).alias("hint")), known),
+    }
+    for level, (data, ahead) in planted.items():
+        settings = {"task": {"name": "forecasting", "known": list(ahead), "horizon": 12}}
+        draft = decide_forecast({"train": open_table(data)}, settings, target=target, seed=0, source={}, seconds=None)
+        table = draft.parts["train"].table
+        assert isinstance(table, Windows)
+        found = findings_of(table.book, table.horizon, table.cutting.period, 0)
+        assert [f.level for f in found] == [level.partition(",")[0]], (level, found)
+
+
+def read_csv(path: Path) -> pl.DataFrame:
+    return pl.read_csv(path, null_values="NA", infer_schema_length=None)
