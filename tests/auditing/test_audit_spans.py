@@ -51,6 +51,25 @@ def test_area_is_scikit_learns_and_its_interval_holds_as_often_as_it_says() -> N
     assert 180 <= held <= 200
 
 
+def test_an_area_near_one_is_not_more_certain_than_its_rows_allow() -> None:
+    g = np.random.default_rng(1)
+    mark = np.arange(40) < 20
+    true, held = stats.norm.cdf(3 / np.sqrt(2)), 0
+    for _ in range(300):
+        found = spans.auc(mark, g.normal(size=40) + 3 * mark)
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= true <= found.high
+    assert held >= 275
+    apart = spans.auc(mark, mark.astype(float))
+    assert (apart.value, apart.high) == (1.0, pytest.approx(1.0))
+    low = apart.low
+    assert low is not None
+    variance = low * (1 - low) * (1 + 19 * ((1 - low) / (2 - low) + low / (1 + low))) / 400
+    assert 1 - low == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
+    assert spans.auc(~mark, mark.astype(float)).high == pytest.approx(1 - low)
+
+
 def test_nothing_to_judge_is_said_so() -> None:
     assert str(spans.rate(0, 0)) == "not defined"
     assert spans.mean(np.array([np.nan])).value is None

@@ -1,7 +1,7 @@
 """How far could a rate, a mean or a gap be off by luck? Intervals in closed form, at 95 % unless said otherwise.
 
 Wilson (1927) for rates, Newcombe (1998) for differences of two rates, Katz et al. (1978) for their ratio, Student's t
-for means, Welch (1947) for differences of two means, Hanley and McNeil (1982) for an area under the ROC curve.
+for means, Welch (1947) for differences of two means, Newcombe (2006) for an area under the ROC curve.
 
 Rows may have weights. They then count for as many as would say the same without weights, sum(w)^2 / sum(w^2) of them
 (Kish 1965), so that intervals get wider where few rows have most of the weight.
@@ -241,7 +241,11 @@ def rate_ratio(low: Span, high: Span, level: float = LEVEL) -> Span:
 
 
 def auc(positive: Array, score: Array, level: float = LEVEL) -> Span:
-    """Chance that a positive row scores above another, ties counting half, with Hanley and McNeil's interval."""
+    """Chance that a positive row scores above another, ties counting half, with Newcombe's interval.
+
+    Its ends are the areas from which the one that was found is just within the variance of Hanley and McNeil (1982), so
+    that it holds near 0 and 1 too, where the variance at the area itself vanishes.
+    """
     from scipy.stats import rankdata
 
     mark = np.asarray(positive, dtype=bool)
@@ -249,7 +253,18 @@ def auc(positive: Array, score: Array, level: float = LEVEL) -> Span:
     if min(up, down) == 0:
         return NONE
     area = (float(rankdata(score)[mark].sum()) - up * (up + 1) / 2) / (up * down)
-    q1, q2 = area / (2 - area), 2 * area * area / (1 + area)
-    spread = area * (1 - area) + (up - 1) * (q1 - area * area) + (down - 1) * (q2 - area * area)
-    reach = quantile(level) * math.sqrt(max(spread, 0.0) / (up * down))
-    return Span(area, max(0.0, area - reach), min(1.0, area + reach), up + down)
+    return Span(area, 1 - _highest(1 - area, up, down, level), _highest(area, up, down, level), up + down)
+
+
+def _highest(area: float, up: int, down: int, level: float) -> float:
+    """The greatest area from which the one that was found is no further off than luck may bring it, by bisection."""
+    others, z = (up + down) / 2 - 1, quantile(level)
+    low, high = area, 1.0
+    for _ in range(60):
+        tried = (low + high) / 2
+        pairs = 1 + others * ((1 - tried) / (2 - tried) + tried / (1 + tried))
+        if tried - area <= z * math.sqrt(tried * (1 - tried) * pairs / (up * down)):
+            low = tried
+        else:
+            high = tried
+    return low
