@@ -99,6 +99,14 @@ def test_losses_of_another_machine_may_differ_by_rounding(copy: Path) -> None:
     assert finding.level == "look" and "torch (1.0 then" in finding.evidence
 
 
+def test_a_run_on_a_device_that_is_not_here_is_not_replayed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    plan = copy / "plan.yaml"
+    plan.write_text(plan.read_text().replace("device: cpu", "device: cuda", 1))
+    found, finding = again(copy)
+    assert found.gap is None and "trained on cuda, and there is none here" in finding.evidence
+
+
 def test_how_losses_are_told_apart() -> None:
     assert findings_of(compared([0.5, 0.25], [0.5, 0.25]))[0].level == "ok"
     rounded = 0.25 * (1 + 5e-7)

@@ -14,6 +14,7 @@ from limpid._version import __version__
 from limpid.api.request import Request
 from limpid.core.errors import LimpidError
 from limpid.core.files import digest
+from limpid.training.measure import device_key
 
 MOST_CELLS = 5_000_000
 """Cells of the data of a run that is replayed, at most; those of long columns count for more."""
@@ -22,8 +23,8 @@ _HEAVY = 100  # cells that a picture or a recording counts for
 
 
 def origin_of(request: Request, plan_file: Path, rows: int) -> dict[str, Any]:
-    """What a replay must find again, as metrics.json keeps it: digests of data and plan, and whether a loss or a metric
-    was the user's own. Data that are too many to be replayed have no digest.
+    """What a replay must find again, as metrics.json keeps it: digests of data and plan, the device, and whether a
+    loss or a metric was the user's own. Data that are too many to be replayed have no digest.
 
     Args:
         request: the call.
@@ -33,6 +34,7 @@ def origin_of(request: Request, plan_file: Path, rows: int) -> dict[str, Any]:
     return {
         "data": _digests(request, rows),
         "plan": digest(plan_file),
+        "device": device_key(request.device),
         "own": request.loss is not None or request.metric is not None,
     }
 

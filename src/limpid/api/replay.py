@@ -16,7 +16,7 @@ from limpid.api.frozen import with_features
 from limpid.api.origin import MOST_CELLS, versions
 from limpid.api.prepare import JUDGED_ROWS, WATCHED_ROWS, Prepared, encode, prepare
 from limpid.api.request import Request, choose_device, read_request
-from limpid.auditing.replayed import Replay, compared
+from limpid.auditing.replayed import EDITED, Replay, compared
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import LimpidError, RequestError
 from limpid.core.events import FIRST_STEPS, Event, StepEnded
@@ -26,7 +26,7 @@ from limpid.core.seeds import derive
 from limpid.data.encoded import Encoded, joined
 from limpid.planning.plan import Plan, plan_from_dict
 from limpid.planning.settings import read_recipe
-from limpid.training.measure import machine_key
+from limpid.training.measure import device_key, machine_key
 from limpid.training.supervised import fit
 
 _CELLS = {"text": 10, "image": 100, "audio": 100, "series": 100, "window": 100}
@@ -56,8 +56,11 @@ def _replay(folder: RunFolder, bundle: Bundle, data: Any, net: Any) -> Replay:
     if why := _impossible(folder, plan, content, origin, net):
         return Replay(why=why)
     device, differs = _then_and_now(plan, content)
+    was = str(plan.machine.get("device", device))
+    if was != device:  # what dropout draws is another thing on each kind of device
+        return Replay(why=f"the run was trained on {was}, and there is none here")
     if origin and digest(folder.plan) != origin.get("plan"):
-        differs.append("plan.yaml, which has been edited since")
+        differs.append(f"{EDITED}, which has been edited since")
     request, why = _request(folder, plan, (None, data), device, origin.get("data") or {}, net)
     if request is None:
         return Replay(why=why)
@@ -112,7 +115,8 @@ def _then_and_now(plan: Plan, content: Mapping[str, Any]) -> tuple[str, list[str
         device = choose_device(was)
     except RequestError:  # no GPU here
         device = choose_device("cpu")
-    pairs = [("device", was, device), ("machine", str(plan.machine.get("key", "")), machine_key())]
+    then = str((content.get("origin") or {}).get("device") or was)
+    pairs = [("device", then, device_key(device)), ("machine", str(plan.machine.get("key", "")), machine_key())]
     now = versions()
     pairs += [(name, str(v), now.get(name, "none")) for name, v in (content.get("versions") or {}).items()]
     return device, [f"{name} ({then} then, {here} now)" for name, then, here in pairs if then and then != here]

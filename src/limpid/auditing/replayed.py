@@ -18,6 +18,9 @@ ALIKE = 1e-6
 ALIKE_ELSEWHERE = 1e-3
 """The same where the machine or a version differs: rounding grows from step to step."""
 
+EDITED = "plan.yaml"
+"""How a cause begins that is no matter of the machine."""
+
 _AGAIN = "train again from the plan and compare: limpid train --recipe plan.yaml"
 
 
@@ -87,7 +90,8 @@ def findings_of(replay: Replay) -> list[Finding]:
                 "reproducibility", "ok", f"replayed, {what} come out the same, bit for bit", f"{_told(replay)}{differs}"
             )
         ]
-    alike = ALIKE_ELSEWHERE if replay.differs else ALIKE
+    elsewhere = any(not cause.startswith(EDITED) for cause in replay.differs)
+    alike = ALIKE_ELSEWHERE if elsewhere else ALIKE
     of = "losses of the first steps" if replay.of == "losses" else "weights"
     at = f", from step {replay.first} on" if replay.first is not None else ""
     evidence = f"{_told(replay)}; largest relative difference {replay.gap:.2g}{at}{differs}"
