@@ -19,13 +19,13 @@ import limpid.api
 from limpid.api.audit_rows import read
 from limpid.api.audited import Audit, audit
 from limpid.auditing import mitigation, proxies
-from limpid.auditing.groups import by_column
 from limpid.bundle import format as layout
 from limpid.cli.audit import audit as command
 from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
 from limpid.core.schema import ColumnSpec
+from limpid.data.groups import by_column
 from limpid.data.table import open_table
 
 pytestmark = pytest.mark.slow

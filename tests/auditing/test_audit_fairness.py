@@ -8,10 +8,10 @@ from sklearn.metrics import accuracy_score, log_loss, precision_score
 
 from limpid.api.audit_rows import Subject
 from limpid.auditing import fairness, proxies, unequal
-from limpid.auditing.groups import Grouping, by_column, groupings, together
 from limpid.auditing.spans import Span
 from limpid.core.errors import RequestError
 from limpid.core.schema import ColumnSpec
+from limpid.data.groups import Grouping, by_column, groupings, together
 
 CATEGORY = ColumnSpec(kind="category")
 

@@ -11,10 +11,10 @@ import limpid
 from limpid.api.audit_rows import Subject
 from limpid.auditing import card, cuts, mitigation, overfit
 from limpid.auditing.findings import Finding, gravest_first, worst
-from limpid.auditing.groups import Grouping, by_column
 from limpid.auditing.known_rows import parts_of
 from limpid.core.run import RunFolder
 from limpid.core.schema import ColumnSpec
+from limpid.data.groups import Grouping, by_column
 from limpid.data.table import open_table
 
 

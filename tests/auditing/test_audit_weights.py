@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, precision_score
 
 import limpid
 from limpid.auditing import calibration, fairness, spans
-from limpid.auditing.groups import Grouping
+from limpid.data.groups import Grouping
 
 pytestmark = pytest.mark.slow
 

@@ -24,6 +24,7 @@ from limpid.layers.line import LineHead, blended
 from limpid.planning.assemble import Assembled
 from limpid.planning.begin import put_weights
 from limpid.planning.plan import Plan
+from limpid.training.fairness import reweighed
 from limpid.training.supervised import fit
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def again(
             with stage(tell, "folds", f"{parts} networks, each without one of {parts} parts of the rows"):
                 members, answers = fold(prepared, plan, train_part, both, place, outcome, folder, tell, resume=resume)
                 share, found = weigh(prepared, members, answers)
+            if plan.train.fairness and plan.train.fairness_by == "penalty" and share < 1:
+                share, found = 1.0, f"{found}; but a line pays no penalty for differences between groups"
             tell(Noted("info", found))
             for each in (model, *members):
                 if isinstance(each.head, LineHead):
@@ -311,6 +314,7 @@ def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYT
 def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:
     """Have the network look once at training examples; what it starts from has the last word."""
     part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
+    part = reweighed(part, prepared.asked)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))

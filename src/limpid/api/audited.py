@@ -29,9 +29,9 @@ from limpid.auditing import (
     unlike,
 )
 from limpid.auditing.findings import Finding, Level, gravest_first, worst
-from limpid.auditing.groups import SMALLEST, groupings
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
+from limpid.data.groups import SMALLEST, groupings
 from limpid.data.table import open_table
 
 

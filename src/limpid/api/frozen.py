@@ -5,6 +5,7 @@ Afterwards a training reads the features in place of pictures or words, and only
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def with_features(
                     arrays = _computed(model, name, part, device)
                 others = {k: a for k, a in result[part_name].arrays.items() if not k.startswith(f"{name}.")}
                 own = {f"{name}.{key}": array for key, array in arrays.items()}
-                result[part_name] = Encoded({**others, **own}, part.rows, part.target, part.weight)
+                result[part_name] = replace(part, arrays={**others, **own})
     model.to("cpu")
     return result
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limpid.api.again import again, columns_of, prepare_model, sample_of
+from limpid.api.fair import with_groups
 from limpid.api.finish import finish
 from limpid.api.forecasts import windows_of
 from limpid.api.frozen import with_features
@@ -174,6 +175,9 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
                 )
             )
             encoded[name] = sample_of(encoded[name], JUDGED_ROWS, derive(prepared.draft.seed, "judged", name))
+    encoded, groups = with_groups(prepared.draft, encoded, prepared.asked)
+    if groups:
+        prepared.because["train.fairness"] = groups
     train_part, valid_part = encoded["train"], encoded.get("valid")
     if valid_part is None:
         raise RequestError(

@@ -14,6 +14,7 @@ import polars as pl
 
 from limpid._version import __version__
 from limpid.api.encode import LeftOut, encode_part
+from limpid.api.fair import check_fairness
 from limpid.api.request import Request
 from limpid.api.shown import show_columns
 from limpid.api.starts import read_starts
@@ -83,6 +84,11 @@ class Prepared:
         return {name: len(part.rows) for name, part in self.draft.parts.items()}
 
     @property
+    def asked(self) -> TrainSpec:
+        """What was asked of the training; the rest says "auto"."""
+        return asked_training(self.request)
+
+    @property
     def shapes(self) -> dict[str, Shape]:
         """Input name -> shape."""
         return self.draft.encoders.shapes()
@@ -124,6 +130,7 @@ def prepare(request: Request, tell: Listener, *, look: bool = True) -> Prepared:
     starts = read_starts(request, tell)
     with stage(tell, "look", ", ".join(t.name for t in request.tables.values())):
         draft = _draft(request, starts)
+        check_fairness(draft, asked_training(request))
     with stage(tell, "profile"):
         found = look_closely(draft) if look else {}
         for leak in found.get("leaks", []):
@@ -154,6 +161,11 @@ def prepare(request: Request, tell: Listener, *, look: bool = True) -> Prepared:
         advice["refit"] = True
         advice_reasons["refit"] = "few rows, and a task whose latest rows say most about the next ones"
     return Prepared(request, draft, found, nets, advice, advice_reasons, because, evaluate, starts)
+
+
+def asked_training(request: Request) -> TrainSpec:
+    """The train section of a request."""
+    return parse(TrainSpec, request.settings.get("train") or {}, where="train")
 
 
 def _draft(request: Request, starts: Starts) -> Draft:
@@ -261,7 +273,7 @@ def finish_plan(prepared: Prepared, train: Encoded, tell: Listener, model: Assem
         the plan, and the expected seconds of the training loop.
     """
     request, draft = prepared.request, prepared.draft
-    asked = parse(TrainSpec, request.settings.get("train") or {}, where="train")
+    asked = prepared.asked
     _any_size(prepared, asked)
     rows = prepared.sizes["train"]
     seconds = None

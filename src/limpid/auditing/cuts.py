@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from limpid.auditing.groups import SMALLEST
+from limpid.data.groups import SMALLEST
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from limpid.auditing import spans
-from limpid.auditing.groups import SMALLEST, Grouping
 from limpid.auditing.judged import Judged, finite_mean
 from limpid.auditing.spans import NONE, Span
+from limpid.data.groups import SMALLEST, Grouping
 
 Array = npt.NDArray[Any]
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from limpid.auditing.cuts import choose
 from limpid.auditing.findings import Finding
-from limpid.auditing.groups import SMALLEST, Grouping
 from limpid.auditing.judged import Judged
 from limpid.core.seeds import generator
+from limpid.data.groups import SMALLEST, Grouping
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from limpid.auditing import spans
 from limpid.auditing.features import Features, features
 from limpid.auditing.findings import Finding
-from limpid.auditing.groups import SMALLEST, Grouping
 from limpid.auditing.judged import Judged
 from limpid.auditing.spans import Span
 from limpid.core.seeds import generator
+from limpid.data.groups import SMALLEST, Grouping
 from limpid.data.probe import Wanted, halves, score
 from limpid.data.views import View, view
 

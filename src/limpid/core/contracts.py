@@ -193,9 +193,11 @@ class WrittenLoss:
 class Task(Protocol):
     """What is wanted of the target: how it is encoded, the head, the loss per example, the answer and the metrics.
 
-    Two methods are optional. `right(outputs, target)`: (B,) bool, whether raw outputs (B,K), members averaged, are the
-    right answer to a prepared target; None where right and wrong are not all there is. `answers_like(other)`: whether
-    another task's raw outputs stand for the same, so that a run that starts from that model keeps its head.
+    Three methods are optional. `scores(outputs, target)`: scores (B,S) of raw outputs (B,K) or (B,M,K), the cell (B,S)
+    of each, and the number of cells; groups are alike where their mean scores of the same cell are equal.
+    `right(outputs, target)`: (B,) bool, whether raw outputs (B,K), members averaged, are the right answer to a prepared
+    target; None where right and wrong are not all there is. `answers_like(other)`: whether another task's raw outputs
+    stand for the same, so that a run that starts from that model keeps its head.
     """
 
     Spec: ClassVar[type[Spec]]

@@ -22,12 +22,14 @@ class Encoded:
         rows: (N,) int64, the row number of each example in its source.
         target: N rows, or None.
         weight: (N,) float32, or None for equal weights.
+        group: (N,) int64, the group that each example belongs to, -1 for none; None where nobody asked for groups.
     """
 
     arrays: dict[str, np.ndarray]
     rows: np.ndarray
     target: np.ndarray | None = None
     weight: np.ndarray | None = None
+    group: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, array in self._all().items():
@@ -60,10 +62,11 @@ class Encoded:
             self.rows[index],
             None if self.target is None else self.target[index],
             None if self.weight is None else self.weight[index],
+            None if self.group is None else self.group[index],
         )
 
     def _all(self) -> dict[str, np.ndarray]:
-        own = {"rows": self.rows, "target": self.target, "weight": self.weight}
+        own = {"rows": self.rows, "target": self.target, "weight": self.weight, "group": self.group}
         return {**self.arrays, **{n: a for n, a in own.items() if a is not None}}
 
 
@@ -77,10 +80,10 @@ def joined(one: Encoded, other: Encoded) -> Encoded:
     """
     assert one.arrays.keys() == other.arrays.keys(), "parts of different inputs"
     assert (one.weight is None) == (other.weight is None), "one part has weights, the other none"
-    both = [(one.target, other.target), (one.weight, other.weight)]
-    target, weight = (None if a is None or b is None else np.concatenate([a, b]) for a, b in both)
+    both = [(one.target, other.target), (one.weight, other.weight), (one.group, other.group)]
+    target, weight, group = (None if a is None or b is None else np.concatenate([a, b]) for a, b in both)
     arrays = {name: np.concatenate([one.arrays[name], other.arrays[name]]) for name in one.arrays}
-    return Encoded(arrays, np.concatenate([one.rows, other.rows]), target, weight)
+    return Encoded(arrays, np.concatenate([one.rows, other.rows]), target, weight, group)
 
 
 class EncodedWriter:

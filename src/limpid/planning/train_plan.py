@@ -148,6 +148,13 @@ def plan_training(
     useful = max(_LEAST_EPOCHS, min(_MOST_EPOCHS, ceil(_ENOUGH_STEPS / per_pass)))
     if isinstance(defaults.get("epochs"), int):
         useful = int(defaults["epochs"])
+    if useful == 0 and spec.fairness and spec.fairness_by == "penalty":
+        raise RequestError(
+            "a penalty is paid step by step, and this net's head is solved for without any",
+            where="train.fairness_by",
+            expected="reweigh, or another net",
+            fix="--set train.fairness_by=reweigh",
+        )
     if useful == 0 and spec.epochs == AUTO:
         settle("epochs", 0, reasons.get("epochs", "recommended for this net"))
         return spec.with_(**chosen), because, 0.0

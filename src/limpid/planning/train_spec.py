@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from limpid.core.spec import AUTO, Auto, Spec
 
@@ -126,6 +126,19 @@ class TrainSpec(Spec):
         default=AUTO,
         description="factor by which the learning rate falls from layer to layer of a started net, from the head down",
     )
+    fairness: tuple[str, ...] = Field(
+        default=(),
+        description="columns whose groups are to be treated alike, also such as the model does not read; for several, "
+        "groups are of all of them together",
+    )
+    fairness_by: Literal["penalty", "reweigh"] = Field(
+        default="penalty",
+        description="how: by a penalty on the difference of mean scores where the truth is the same (equalised odds), "
+        "or by weights of rows under which class and group are independent",
+    )
+    fairness_weight: NotNegative = Field(
+        default=3.0, description="strength of the penalty, in units of the loss per squared difference"
+    )
     watch: bool = Field(
         default=True,
         description="whether layers and the losses of examples are watched while it trains, for the report; has no "
@@ -134,3 +147,8 @@ class TrainSpec(Spec):
     checkpoint_seconds: NotNegative = Field(
         default=30.0, description="time between checkpoints in seconds; has no influence on the weights"
     )
+
+    @field_validator("fairness", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return tuple(v.strip() for v in value.split(",") if v.strip()) if isinstance(value, str) else value or ()

@@ -23,6 +23,7 @@ from limpid.layers import metrics as merit
 from limpid.layers.calibration import best_cut, fit_binary_temperature, fit_temperature, temper, temper_binary
 from limpid.layers.conformal import finite_list
 from limpid.layers.heads import linear_head
+from limpid.layers.scores import class_scores
 from limpid.tasks.class_balance import class_weights, plan_threshold
 from limpid.tasks.class_figures import class_figures
 from limpid.tasks.class_loss import ClassLoss
@@ -245,6 +246,10 @@ class Classification:
     def right(self, outputs: Tensor, target: Tensor) -> Tensor | None:
         """(B,) bool: whether the class of the largest logit is the true one; None for sets of labels."""
         return None if self.multi_label else outputs.argmax(dim=-1) == target
+
+    def scores(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, int]:
+        """What groups are compared by: the probability of the truth, true class by true class."""
+        return class_scores(outputs, target, multi_label=self.multi_label)
 
     def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
         """The loss of one example's logits (K), with its numbers."""

@@ -25,6 +25,7 @@ from limpid.layers import curves, losses, written_losses
 from limpid.layers import metrics as merit
 from limpid.layers.conformal import COVERAGE, Widths, finite_list
 from limpid.layers.heads import linear_head
+from limpid.layers.scores import value_scores
 from limpid.tasks.target_scale import TargetScale, damaged
 
 Array = npt.NDArray[Any]
@@ -34,10 +35,8 @@ QUANTILES = ((1 - COVERAGE) / 2, 0.5, (1 + COVERAGE) / 2)
 """What the quantile loss trains a head for: both ends of the interval, and the middle as the answer."""
 
 _FAR = 20.0  # ranges between the 5 % and 95 % quantiles, beyond which a value looks like an error in the data
-_MOST_TARGETS = 10_000
-_LARGEST = float(np.finfo(np.float32).max)
+_MOST_TARGETS, _LARGEST = 10_000, float(np.finfo(np.float32).max)
 _SCALE_BOUNDS = (0.5, 2.0)
-
 MetricName = Literal["rmse", "mae", "r2", "median_absolute_error", "pinball"]
 _METRICS: dict[MetricName, Callable[[Array, Array], merit.Scorer]] = {
     "rmse": merit.rmse,
@@ -209,6 +208,10 @@ class Regression:
         if self.spec.loss == "mae":
             return losses.absolute_error(outputs, target)
         return losses.squared_error(outputs, target)
+
+    def scores(self, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, int]:
+        """What groups are compared by: errors in units of the spread."""
+        return value_scores(outputs, target, len(self.quantiles))
 
     def written_loss(self, outputs: Tensor, target: Tensor) -> WrittenLoss:
         """The loss of one example's raw outputs (R) or (R*Q), with its numbers."""

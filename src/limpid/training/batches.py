@@ -33,6 +33,7 @@ class Batch:
         index: positions of the rows in their source.
         partner: (B,...) prepared target of the row that each is mixed with, or None.
         share: (B,) how much of each row is its own, 0 to 1, where rows are mixed.
+        group: (B,) int64 number of each row's group, -1 for none; None where groups play no part.
     """
 
     inputs: dict[str, Tensor]
@@ -41,6 +42,7 @@ class Batch:
     index: np.ndarray
     partner: Tensor | None = None
     share: Tensor | None = None
+    group: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -68,6 +70,7 @@ class Source:
         self._target = data.target
         self._ready: Tensor | None = None
         self._weight = _unit_mean(data.weight)
+        self.group = data.group
         self._resident: dict[str, Tensor] | None = None
         if not isinstance(data.target, np.memmap) and len(data):
             self._ready = prepare(_copied(data.target)).contiguous()
@@ -89,7 +92,8 @@ class Source:
         else:
             target = self._prepare(_gather(self._target, index))
         weight = None if self._weight is None else _gather(self._weight, index).to(self._device)
-        return Batch(inputs, target.to(self._device), weight, index)
+        group = None if self.group is None else torch.from_numpy(self.group[index]).to(self._device)
+        return Batch(inputs, target.to(self._device), weight, index, group=group)
 
     def in_order(self, rows: int) -> Iterator[Batch]:
         """All rows in their order, `rows` at a time."""
@@ -199,6 +203,7 @@ def cut(batch: Batch, part: slice) -> Batch:
         batch.index[part],
         None if batch.partner is None else batch.partner[part],
         None if batch.share is None else batch.share[part],
+        None if batch.group is None else batch.group[part],
     )
 
 

@@ -24,6 +24,7 @@ from limpid.training.state import Learner, Ledger, Position, Snapshot, from_dict
 from limpid.training.watch import Watch
 
 _NO_INFLUENCE = {"checkpoint_seconds", "watch"}
+_FAIRNESS = {"fairness", "fairness_by", "fairness_weight"}
 
 
 class Memory:
@@ -191,12 +192,16 @@ def identity(
 ) -> dict[str, str]:
     """What makes two trainings the same: settings, seed, network and rows; and the machine, for the last bits."""
     state = sha256()
-    state.update(dump_json(spec.model_dump(mode="json", exclude=_NO_INFLUENCE), indent=None).encode())
+    # Settings that are not in use say nothing, so that checkpoints of before they came go on to be good.
+    unused = _NO_INFLUENCE if spec.fairness else _NO_INFLUENCE | _FAIRNESS
+    state.update(dump_json(spec.model_dump(mode="json", exclude=unused), indent=None).encode())
     state.update(f"{seed} {torch.device(device).type}".encode())
     for name, value in values_of(model).items():
         state.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
     for part in (train, valid):
         for array in () if part is None else (part.rows, part.target, part.weight):
             state.update(b"-" if array is None else np.ascontiguousarray(array).data)
+        if part is not None and part.group is not None:
+            state.update(np.ascontiguousarray(part.group).data)
     machine = f"torch {torch.__version__}, {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return {"work": state.hexdigest(), "machine": machine}

@@ -28,6 +28,7 @@ from limpid.training.batches import Batch, Order, Source, cut, pieces, row_lengt
 from limpid.training.clock import Clock
 from limpid.training.course import Course
 from limpid.training.examples import Examples
+from limpid.training.fairness import Penalty, reweighed
 from limpid.training.interruption import Interruption
 from limpid.training.judge import Interrupted, Judge, Verdict
 from limpid.training.lr_range import lr_range
@@ -92,6 +93,7 @@ def fit(
     """
     guards.check_request(spec, train)
     assert spec.threads != "auto"
+    train = reweighed(train, spec)
     valid = valid if valid is not None and len(valid) else None
     with arithmetic(spec.threads, device), Interruption() as interruption:
         model.to(device)
@@ -167,6 +169,7 @@ class _Loop:
         )
         self.reporter = Reporter(tell, self.order, spec.epochs, metric, clock)
         self.adviser = Adviser(tell, self.train, self.judge, loss, str(spec.precision))
+        self.penalty = Penalty(task, spec, train.group)
         memory.watch = self.watch = Watch(model, task, self.train, loss, spec, device, tell)
 
     def begin(self, *, resume: bool) -> None:
@@ -286,6 +289,7 @@ class _Loop:
             outputs = outputs_of(self.model, piece, str(self.spec.precision))
             own = example_losses(self.loss, outputs, piece.target)
             value = batch_losses(self.loss, outputs, piece, own).sum() / len(batch)
+            value = value + self.penalty(outputs, piece) * (len(piece) / len(batch))
             self.watch.saw(piece, outputs, own)
             value.backward()  # type: ignore[no-untyped-call]
             total = value.detach() if total is None else total + value.detach()
