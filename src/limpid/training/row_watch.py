@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 MOST_PASSES = 16
 MOST_ROWS = 200_000
@@ -47,17 +45,15 @@ class RowWatch:
 
     Args:
         rows: number of training rows; of more than `MOST_ROWS` evenly spread ones are watched.
-        device: where the losses come from and are kept.
     """
 
-    def __init__(self, rows: int, device: str) -> None:
+    def __init__(self, rows: int) -> None:
         self.stride = max(1, -(-rows // MOST_ROWS))
         self.passes: list[int] = []
         self._every = 1
         self._rows = rows
-        count = -(-rows // self.stride)
-        self._losses = torch.full((MOST_PASSES, count), float("nan"), dtype=torch.float16, device=device)
-        self._right: Tensor | None = None
+        self._losses: Array = np.full((MOST_PASSES, -(-rows // self.stride)), np.nan, dtype=np.float16)
+        self._right: Array | None = None
 
     @property
     def judged(self) -> bool:
@@ -76,8 +72,8 @@ class RowWatch:
                 return False
         return True
 
-    def saw(self, number: int, index: npt.NDArray[np.int64], losses: Tensor, right: Tensor | None) -> None:
-        """Record examples of one step of a pass that `wants` said yes to.
+    def saw(self, number: int, index: Array, losses: Array, right: Array | None) -> None:
+        """Record examples of a pass that `wants` said yes to.
 
         Args:
             number: of the pass, from 0.
@@ -87,21 +83,17 @@ class RowWatch:
         """
         if number not in self.passes:
             self.passes.append(number)
-            self._losses[len(self.passes) - 1] = float("nan")
+            self._losses[len(self.passes) - 1] = np.nan
         column = self.passes.index(number)
-        watched = np.flatnonzero(index % self.stride == 0) if self.stride > 1 else None
-        if watched is not None:
-            chosen = torch.from_numpy(watched).to(losses.device)
-            index, losses = index[watched], losses[chosen]
-            right = None if right is None else right[chosen]
-        where = torch.from_numpy(index // self.stride).to(self._losses.device)
-        self._losses[column].index_copy_(0, where, losses.clamp(-_LARGEST, _LARGEST).to(torch.float16))
+        watched = np.flatnonzero(index % self.stride == 0) if self.stride > 1 else slice(None)
+        where = index[watched] // self.stride
+        self._losses[column, where] = np.clip(losses[watched], -_LARGEST, _LARGEST)
         if right is not None:
             if self._right is None:
-                self._right = torch.zeros_like(self._losses, dtype=torch.bool)
-            self._right[column].index_copy_(0, where, right)
+                self._right = np.zeros(self._losses.shape, dtype=np.bool_)
+            self._right[column, where] = right[watched]
 
-    def tensors(self) -> dict[str, Tensor]:
+    def arrays(self) -> dict[str, Array]:
         """What a checkpoint keeps beside `state`."""
         used = max(1, len(self.passes))
         found = {"losses": self._losses[:used]}
@@ -111,20 +103,20 @@ class RowWatch:
         """What a checkpoint keeps."""
         return {"passes": list(self.passes), "every": self._every}
 
-    def restore(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """The inverse of `state` and `tensors`.
+    def restore(self, state: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """The inverse of `state` and `arrays`.
 
         Raises:
-            KeyError, TypeError, ValueError, RuntimeError: they are of something else.
+            KeyError, TypeError, ValueError: they are of something else.
         """
         passes = [int(p) for p in state["passes"]]
         used = max(1, len(passes))
-        if used > MOST_PASSES:
-            raise ValueError(f"{used} passes")
-        self._losses[:used].copy_(tensors["losses"])
-        if "right" in tensors:
-            self._right = torch.zeros_like(self._losses, dtype=torch.bool)
-            self._right[:used].copy_(tensors["right"])
+        if used > MOST_PASSES or arrays["losses"].shape != (used, self._losses.shape[1]):
+            raise ValueError(f"{used} passes of {arrays['losses'].shape} losses")
+        self._losses[:used] = arrays["losses"]
+        if "right" in arrays:
+            self._right = np.zeros(self._losses.shape, dtype=np.bool_)
+            self._right[:used] = arrays["right"]
         self.passes, self._every = passes, max(1, int(state["every"]))
 
     def concluded(self, level: float | None) -> dict[str, Any] | None:
@@ -141,11 +133,11 @@ class RowWatch:
         """
         if not self.passes:
             return None
-        losses = self._losses[: len(self.passes)].float().cpu().numpy()
+        losses = self._losses[: len(self.passes)].astype(np.float32)
         seen = np.isfinite(losses)
         right = None
         if self._right is not None:
-            right = self._right[: len(self.passes)].cpu().numpy()
+            right = self._right[: len(self.passes)]
         elif level is not None:
             right = np.less(losses, level, where=seen, out=np.zeros_like(seen))
         found: dict[str, Any] = {
@@ -186,10 +178,10 @@ class RowWatch:
 
     def _thin(self) -> None:
         """Make room: every second recorded pass is dropped."""
-        self._losses[: MOST_PASSES // 2] = self._losses[::2].clone()
-        self._losses[MOST_PASSES // 2 :] = float("nan")
+        self._losses[: MOST_PASSES // 2] = self._losses[::2].copy()
+        self._losses[MOST_PASSES // 2 :] = np.nan
         if self._right is not None:
-            self._right[: MOST_PASSES // 2] = self._right[::2].clone()
+            self._right[: MOST_PASSES // 2] = self._right[::2].copy()
         self.passes = self.passes[::2]
         self._every *= 2
 

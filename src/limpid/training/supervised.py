@@ -170,7 +170,7 @@ class _Loop:
         self.reporter = Reporter(tell, self.order, spec.epochs, metric, clock)
         self.adviser = Adviser(tell, self.train, self.judge, loss, str(spec.precision))
         self.penalty = Penalty(task, spec, train.group)
-        memory.watch = self.watch = Watch(model, task, self.train, loss, spec, device, tell)
+        memory.watch = self.watch = Watch(model, task, self.train, loss, spec, tell)
 
     def begin(self, *, resume: bool) -> None:
         """Start at step 0, or where the newest checkpoint stands."""

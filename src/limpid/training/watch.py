@@ -24,6 +24,7 @@ from limpid.training.row_watch import RowWatch
 from limpid.training.state import Snapshot, Watched
 
 _SAMPLE, _CONSTANT_ROWS = 256, 2_000
+_STEPS = 32
 _EXPLAINED = _LARGER = 0.5
 
 
@@ -35,12 +36,11 @@ class Watch:
         train: training rows.
         loss: per example.
         spec: says whether anything is watched, and the precision of the forward pass.
-        device: where it runs.
         tell: hears what the layers look like.
     """
 
     def __init__(
-        self, model: nn.Module, task: Task, train: Source, loss: Loss, spec: TrainSpec, device: str, tell: Listener
+        self, model: nn.Module, task: Task, train: Source, loss: Loss, spec: TrainSpec, tell: Listener
     ) -> None:
         self.on = spec.watch
         rows = len(train)
@@ -48,11 +48,12 @@ class Watch:
         self._train, self._loss, self._tell = train, loss, tell
         self._judge = getattr(task, "right", None)
         self.layers = LayerWatch(model, self._sample, str(spec.precision))
-        self.rows = RowWatch(rows if self.on else 1, device)
+        self.rows = RowWatch(rows if self.on else 1)
         self._number = 0
         self._wanted = False
         self._width = 0
         self._pieces: list[tuple[Tensor, Tensor | None]] = []
+        self._kept: list[tuple[np.ndarray, list[tuple[Tensor, Tensor | None]]]] = []
 
     def begin(self, number: int) -> None:
         """A step of a pass begins.
@@ -60,6 +61,8 @@ class Watch:
         Args:
             number: of the pass, from 0.
         """
+        if number != self._number:
+            self._flush()
         self._number, self._wanted = number, self.on and self.rows.wants(number)
         self._pieces = []
 
@@ -97,21 +100,34 @@ class Watch:
             most: rows that fit into memory at once.
         """
         if self._pieces:
-            losses = torch.cat([p[0] for p in self._pieces])
-            right = [p[1] for p in self._pieces if p[1] is not None]
-            self.rows.saw(self._number, index, losses, torch.cat(right) if right else None)
+            # Left where they are for some steps: a GPU is neither asked nor waited for in each of them.
+            self._kept.append((index, self._pieces))
             self._pieces = []
+            if len(self._kept) >= _STEPS:
+                self._flush()
         look = self.layers.after_step(step, snapshot, most)
         if look is not None:
             self._tell(LayersSeen(look["step"], tuple(look["layers"])))
 
+    def _flush(self) -> None:
+        """Record the examples of the steps since this was last done, which are of one pass."""
+        if not self._kept:
+            return
+        index = np.concatenate([index for index, _ in self._kept])
+        pieces = [piece for _, pieces in self._kept for piece in pieces]
+        losses = torch.cat([loss for loss, _ in pieces]).float().cpu().numpy()
+        right = [found for _, found in pieces if found is not None]
+        self.rows.saw(self._number, index, losses, torch.cat(right).cpu().numpy() if right else None)
+        self._kept = []
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
+        self._flush()
         return {"layers": self.layers.state(), "rows": self.rows.state(), "width": self._width}
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps beside `state`."""
-        return self.rows.tensors()
+        """What a checkpoint keeps beside `state`; asked for after it."""
+        return {name: torch.from_numpy(array) for name, array in self.rows.arrays().items()}
 
     def restore(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """The inverse of `state` and `tensors`.
@@ -120,13 +136,14 @@ class Watch:
             KeyError, TypeError, ValueError, RuntimeError: they are of something else.
         """
         self.layers.restore(state["layers"])
-        self.rows.restore(state["rows"], tensors)
+        self.rows.restore(state["rows"], {name: t.cpu().numpy() for name, t in tensors.items()})
         self._width = int(state["width"])
 
     def conclude(self) -> Watched | None:
         """What was seen; None where nothing was watched."""
         if not self.on:
             return None
+        self._flush()
         level = None if self.rows.judged or not self._width else self._level()
         examples = self.rows.concluded(level)
         if examples is not None:
