@@ -110,6 +110,13 @@ def test_the_whole_model_by_name(fitted: limpid.Run, frame: pl.DataFrame, tmp_pa
     assert "<script" not in page
     assert page.count('class="rows"') + page.count('class="bars"') == 5
     assert page.count('class="point"') == len(record["map"]["points"]) == 400
+    kept = record["prototypes"]
+    assert [g["rows"] for g in kept["groups"]] == [100] * 4
+    assert all(1 <= len(g["prototypes"]) <= 3 for g in kept["groups"])
+    assert page.count('<figure class="known') == sum(len(g["prototypes"]) for g in kept["groups"]) + len(
+        kept["outliers"] + kept["strangers"]
+    )
+    assert "rows that stand for the others" in console.file.getvalue()
 
 
 def test_a_row_is_nearest_to_itself_and_to_its_copies(fitted: limpid.Run, frame: pl.DataFrame) -> None:
@@ -170,3 +177,17 @@ def test_the_map_marks_wrong_answers(run: limpid.Run, table: pl.DataFrame) -> No
     for point in found["points"]:
         assert point["wrong"] == (answers[point["row"]] != table["answer"][point["row"]])
         assert found["groups"][point["group"]] == point["truth"] == table["answer"][point["row"]]
+
+
+def test_a_row_of_another_kind_is_told_as_an_outlier(run: limpid.Run, table: pl.DataFrame) -> None:
+    odd = table[:1].with_columns(age=pl.lit(100_000_000).cast(table["age"].dtype))
+    found = limpid.explain(run.path, pl.concat([table[1:], odd])).as_dict()["prototypes"]
+    assert {g["group"] for g in found["groups"]} == {"no", "yes"}
+    assert found["outliers"][0]["row"] == table.height - 1
+    assert found["outliers"][0]["cells"]["age"] == "100000000"
+    answers = run.model.predict(table[1:])["prediction"].to_list()
+    for group in found["groups"]:
+        for row in group["prototypes"]:
+            if row["row"] < table.height - 1:
+                assert row["answer"] == answers[row["row"]]
+                assert row["truth"] == group["group"] == table["answer"][row["row"] + 1]

@@ -28,7 +28,7 @@ class Explanation:
 
     Args:
         record: everything as plain data; of one row "units" and "methods", the best first; of the whole model
-            "importance", "curves", "pairs" and "map".
+            "importance", "curves", "pairs", "map" and "prototypes".
         repairs: what had to be mended in the rows.
     """
 
@@ -79,11 +79,14 @@ def explain(
     if row is None:
         from limpid.explanation.importance import whole_model
         from limpid.explanation.landscape import landscape
+        from limpid.explanation.prototypes import standing_for
 
         rows = read_rows(bundle, table, repairs, targets=True, most=_JUDGED)
         assert rows.target is not None
         found = whole_model(bundle, rows.frame, rows.arrays, rows.target)
         found["map"] = landscape(bundle, rows.frame, rows.arrays, rows.target, rows.rows)
+        main = [e["column"] for e in found["importance"]]
+        found["prototypes"] = standing_for(bundle, rows.frame, rows.arrays, rows.target, rows.rows, rows.names, main)
         return Explanation({**head, "rows": len(rows), **found}, repairs)
     one = read_rows(bundle, table, repairs, targets=False, row=row)
     usual = read_rows(bundle, table, Repairs(), targets=False, most=_REFERENCE)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -13,13 +11,13 @@ from limpid.core.schema import ColumnSpec
 from limpid.data.cleaning import canonical
 from limpid.data.encoded import Encoded
 from limpid.data.table import Table
+from limpid.explanation.looks import png
 from limpid.modalities import CATALOGUE
 from limpid.planning.augmentation import Augmentation
 from limpid.planning.parts import spread
 
 _CELLS = 400
 _SEEN_ROWS, _SEEN_PASSES = 6, 4
-_SHOWN_SIDE = 96
 
 
 def show_columns(
@@ -93,15 +91,3 @@ def _range(pixels: np.ndarray) -> tuple[float, float]:
     if pixels.dtype == np.uint8:
         return 0.0, 255.0
     return float(pixels.min()), float(pixels.max())
-
-
-def png(cell: np.ndarray) -> str:
-    """A (C,H,W) array of values from 0 to 1 as a small PNG in base64; the first three channels, or grey."""
-    from PIL import Image
-
-    values = np.clip(cell * 255, 0, 255).round().astype(np.uint8)
-    picture = Image.fromarray(values[0] if len(values) < 3 else np.ascontiguousarray(values[:3].transpose(1, 2, 0)))
-    picture.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
-    file = BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return b64encode(file.getvalue()).decode("ascii")

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from limpid.api.prepare import Prepared
-from limpid.api.shown import png
 from limpid.core.contracts import Task
 from limpid.data.encoded import Encoded
 from limpid.data.windows import Windows
 from limpid.explanation.encoded_row import shown_cell
+from limpid.explanation.looks import thumbnail
 from limpid.reporting.watched import by_layer
 from limpid.training.state import Watched
 
@@ -73,7 +73,7 @@ def _looks(prepared: Prepared, train: Encoded, places: Sequence[int]) -> dict[in
             "name": names[n],
             "target": truth[n],
             "cells": cells[n],
-            "png": None if pictures is None else _thumbnail(np.asarray(train.arrays[pictures][place])),
+            "png": None if pictures is None else thumbnail(np.asarray(train.arrays[pictures][place])),
         }
         for n, place in enumerate(at.tolist())
     }
@@ -81,11 +81,3 @@ def _looks(prepared: Prepared, train: Encoded, places: Sequence[int]) -> dict[in
 
 def _targets(task: Task, target: np.ndarray) -> list[str]:
     return [shown_cell(value)[:_TEXT] for value in task.readable(target)]
-
-
-def _thumbnail(pixels: np.ndarray) -> str:
-    values = pixels.astype(np.float32)
-    if pixels.dtype == np.uint8:
-        return png(values / 255)
-    low, high = float(values.min()), float(values.max())
-    return png((values - low) / max(high - low, 1e-9))

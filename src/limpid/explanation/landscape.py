@@ -50,7 +50,7 @@ def landscape(
     decoded = model.task.decode(prediction)
     truth = model.task.readable(target[index])
     loss = model.task.example_loss(target[index], prediction)
-    groups, names, wrong, said = _groups(model, target[index], truth, decoded, loss)
+    groups, names, wrong, said = grouped(model, target[index], truth, decoded, loss)
     answers = decoded[decoded.columns[0]].to_list()
     answers = answers if len(answers) == len(index) else [None] * len(index)
     points = [
@@ -91,10 +91,20 @@ def projected(found: Floats) -> tuple[Floats, float]:
     return (two - low) / np.where(reach > 0, reach, 1.0), share
 
 
-def _groups(
+def grouped(
     model: Model, target: Array, truth: list[Any], decoded: pl.DataFrame, loss: Array
 ) -> tuple[Array, list[str], Array, str]:
-    """Group of each row, the groups' names, which rows are marked, and what that means."""
+    """Group of each row, the groups' names, which rows are marked, and what that means.
+
+    Groups are the classes, or quarters of the target's values; of several labels or steps their mean counts.
+
+    Args:
+        model: that answers.
+        target: (N,...) encoded targets.
+        truth: the same as people write them.
+        decoded: the model's answers.
+        loss: (N) of each row.
+    """
     task: Any = model.task
     if task.name == "classification" and not task.multi_label:
         wrong = np.array([str(a) != str(t) for a, t in zip(decoded["prediction"].to_list(), truth, strict=True)])

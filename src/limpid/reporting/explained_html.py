@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from limpid.reporting.landscape import landscape, legend
 from limpid.reporting.pages import page
+from limpid.reporting.prototypes import prototypes
 from limpid.reporting.ranked import WIDTH, ranked, rows
 from limpid.reporting.wording import listing, mapping, number, percent, plain, real, score
 
@@ -106,6 +107,7 @@ def _whole(record: Mapping[str, Any]) -> dict[str, Any]:
         "score": score(record.get("score")),
         "of": plain(record.get("of"), 120),
         "map": _map(mapping(record.get("map"))),
+        "prototypes": prototypes(mapping(record.get("prototypes"))),
         "importance": Markup(ranked(entries[: 2 * _BARS])),
         "more": max(0, len(entries) - 2 * _BARS),
         "curves": [

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from limpid.reporting.prototypes import prototypes_printed
 from limpid.reporting.terminal import table_of
 from limpid.reporting.wording import listing, mapping, number, plain, real, score
 
@@ -92,6 +93,7 @@ def _whole(record: Mapping[str, Any]) -> RenderableType:
         parts.append(
             Text(f"{one} with {two}: {number(pair.get('strength'), 2)} of their joint effect is interaction (H)")
         )
+    parts.append(prototypes_printed(mapping(record.get("prototypes"))))
     return Group(*parts)
 
 
