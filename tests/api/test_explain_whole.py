@@ -179,15 +179,20 @@ def test_the_map_marks_wrong_answers(run: limpid.Run, table: pl.DataFrame) -> No
         assert found["groups"][point["group"]] == point["truth"] == table["answer"][point["row"]]
 
 
-def test_a_row_of_another_kind_is_told_as_an_outlier(run: limpid.Run, table: pl.DataFrame) -> None:
-    odd = table[:1].with_columns(age=pl.lit(100_000_000).cast(table["age"].dtype))
-    found = limpid.explain(run.path, pl.concat([table[1:], odd])).as_dict()["prototypes"]
-    assert {g["group"] for g in found["groups"]} == {"no", "yes"}
-    assert found["outliers"][0]["row"] == table.height - 1
-    assert found["outliers"][0]["cells"]["age"] == "100000000"
-    answers = run.model.predict(table[1:])["prediction"].to_list()
+def test_a_row_of_another_kind_is_told_as_an_outlier(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    odd = frame.with_columns(a=pl.when(pl.int_range(pl.len()) == 7).then(40.0).otherwise("a"))
+    found = limpid.explain(fitted.path, odd).as_dict()["prototypes"]
+    assert found["outliers"][0]["row"] == 7
+    assert found["outliers"][0]["cells"]["a"] == "40.0"
+    assert found["outliers"][0]["distance"] > 2
+
+
+def test_prototypes_are_rows_of_their_class_with_their_answer(run: limpid.Run, table: pl.DataFrame) -> None:
+    found = limpid.explain(run.path, table).as_dict()["prototypes"]
+    answers = run.model.predict(table)["prediction"].to_list()
+    assert {g["group"]: g["rows"] for g in found["groups"]} == dict(table["answer"].value_counts().iter_rows())
     for group in found["groups"]:
         for row in group["prototypes"]:
-            if row["row"] < table.height - 1:
-                assert row["answer"] == answers[row["row"]]
-                assert row["truth"] == group["group"] == table["answer"][row["row"] + 1]
+            assert row["answer"] == answers[row["row"]]
+            assert row["truth"] == group["group"] == table["answer"][row["row"]]
+            assert row["wrong"] == (row["answer"] != row["truth"])

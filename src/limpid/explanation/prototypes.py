@@ -53,10 +53,10 @@ def standing_for(
 
     Returns:
         {"rows": looked at, "groups": [{"group", "rows", "prototypes"}], "more_groups", "outliers", "strangers",
-        "near": neighbours that were asked, "wrong": what a marked row is}; a row is {"row", "name", "truth", "answer", "wrong", "cells", "png", "line"}
-        and of prototypes "stands_for" (rows of its group that lie nearest to it), of outliers "distance" (to the nearest
-        prototype of its group, 1 is usual), of strangers "others" (share of neighbours that belong to another group) and
-        "most" (their most frequent group). {} for fewer than ten rows.
+        "near": neighbours that were asked, "wrong": what a marked row is}. A row is {"row", "name", "truth", "answer",
+        "wrong", "cells", "png", "line"}; prototypes have "stands_for" (rows of their group that lie nearest to them),
+        outliers "distance" (to the nearest prototype of their group, 1 is usual), strangers "others" (share of
+        neighbours that belong to another group) and "most" (their most frequent group). {} for fewer than ten rows.
     """
     if len(rows) < _FEWEST:
         return {}
@@ -120,7 +120,7 @@ def scaled(found: Floats) -> Floats:
     """(N,D) features by their spread, so that each counts alike; those that never change stay out."""
     spread = found.std(axis=0)
     kept = spread > 1e-9
-    return (found[:, kept] - found[:, kept].mean(axis=0)) / spread[kept]
+    return np.asarray((found[:, kept] - found[:, kept].mean(axis=0)) / spread[kept])
 
 
 def distances(found: Floats) -> Floats:

@@ -68,7 +68,7 @@ def _rows(record: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
-    name = plain(row.get("name") or f"row {number(row.get('row'))}", 80)
+    name = plain(row.get("name") or f"row {plain(row.get('row'), 20)}", 80)
     seen = shown(
         {
             "pictures": [{"title": name, "png": row["png"]}] if row.get("png") else [],
