@@ -117,5 +117,5 @@ def test_state_and_tensors_restore_a_watch():
 
 @pytest.mark.parametrize("passes", [list(range(99)), ["x"]])
 def test_a_state_of_something_else_is_refused(passes):
-    with pytest.raises(ValueError, match="99 passes|invalid literal"):
+    with pytest.raises(ValueError, match=r"99 passes|invalid literal"):
         RowWatch(6).restore({"passes": passes, "every": 1}, RowWatch(6).arrays())
