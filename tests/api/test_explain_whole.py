@@ -15,6 +15,7 @@ import limpid
 from limpid.core.repairs import Repairs
 from limpid.explanation.importance import accumulated, dependence, interaction, permutation_importance
 from limpid.explanation.neighbours import counterfactual, features, nearest
+from limpid.explanation.surface import surface
 
 pytestmark = pytest.mark.slow
 
@@ -196,3 +197,70 @@ def test_prototypes_are_rows_of_their_class_with_their_answer(run: limpid.Run, t
             assert row["answer"] == answers[row["row"]]
             assert row["truth"] == group["group"] == table["answer"][row["row"]]
             assert row["wrong"] == (row["answer"] != row["truth"])
+
+
+def test_the_surface_of_a_plane_holds_its_values_and_straight_contours(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    model = known(fitted, lambda x: 0.3 * x["a"] - 0.2 * x["b"] + 5 * x["c"])
+    found = surface(model, frame, ["a", "b"])
+    x, y, values = (np.array(found[k]) for k in ("x", "y", "values"))
+    assert values.shape == (40, 40)
+    assert [x[0], x[-1]] == pytest.approx(np.quantile(frame["a"], [0.01, 0.99]).tolist())
+    grid = pl.DataFrame({"a": np.tile(x, 40), "b": np.repeat(y, 40)}).with_columns(
+        c=pl.lit(frame["c"].median()), d=pl.lit(frame["d"].median())
+    )
+    expected = model.task.predict(model.raw(model.encoders.encode(grid, Repairs()))).values[:, 0]
+    assert np.allclose(values.ravel(), expected, atol=1e-6)
+    slope, *_ = np.linalg.lstsq(np.column_stack([grid["a"], grid["b"], np.ones(1600)]), expected, rcond=None)
+    for level in found["levels"]:
+        own = [c for c in found["contours"] if c["level"] == level]
+        ends = np.array([(c["x"], c["y"], 1) for c in own] + [(c["x2"], c["y2"], 1) for c in own])
+        assert len(own) > 20
+        assert np.allclose(ends @ slope, level, atol=1e-4 * np.ptp(values))
+    assert found["outside"] + sum(c["n"] for c in found["counts"]) == ROWS
+    assert {h["column"]: float(h["value"]) for h in found["held"]} == pytest.approx(
+        {n: frame[n].median() for n in "cd"}, rel=1e-4
+    )
+
+
+def test_a_surface_of_a_number_and_a_category(run: limpid.Run, table: pl.DataFrame, tmp_path) -> None:
+    explained = limpid.explain(run.path, table, surface=("job", "age"))
+    found = explained.as_dict()["surface"]
+    assert found["columns"] == ["age", "job"]
+    assert sorted(found["y"]) == ["clerk", "nurse", "pilot", "smith"]
+    asked = pl.DataFrame({"age": found["x"]}).with_columns(
+        job=pl.lit("pilot"),
+        income=table["income"].median(),
+    )
+    held = {h["column"]: h["value"] for h in found["held"]}
+    assert set(held) == {"income", "since", "note"}
+    assert table["note"].value_counts().filter(pl.col("note") == held["note"])["count"][0] == (
+        table["note"].value_counts()["count"].max()
+    )
+    asked = asked.with_columns([pl.lit(held[n]).alias(n) for n in ("since", "note")])
+    theirs = run.model.predict(asked)
+    assert np.allclose(found["values"][found["y"].index("pilot")], theirs["probability_yes"], atol=1e-4)
+    assert "surface" in explained.html(tmp_path / "page.html").read_text(encoding="utf-8")
+    for crossing in found["contours"]:
+        line = np.array(found["values"][found["y"].index(crossing["y"])])
+        assert np.interp(crossing["x"], found["x"], line) == pytest.approx(crossing["level"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (("age", "agee"), "no column 'agee'"),
+        (("age", "age"), "two different columns"),
+        (("age", "since"), "is of kind date, which has no axis"),
+        (("age",), "two different columns"),
+    ],
+)
+def test_a_surface_that_cannot_be_drawn_is_refused(
+    run: limpid.Run, table: pl.DataFrame, asked: tuple[str, ...], says: str
+) -> None:
+    with pytest.raises(limpid.LimpidError, match=says):
+        limpid.explain(run.path, table, surface=asked)
+
+
+def test_a_surface_is_not_of_one_row(run: limpid.Run, table: pl.DataFrame) -> None:
+    with pytest.raises(limpid.LimpidError, match="of the whole model"):
+        limpid.explain(run.path, table, row=1, surface=("age", "job"))

@@ -27,7 +27,7 @@ FACES = {
     "inspect": ("--target", "--json", "--html"),
     "predict": ("--out", "--keep"),
     "evaluate": ("--json",),
-    "explain": ("--row", "--fixed", "--json", "--html"),
+    "explain": ("--row", "--fixed", "--surface", "--json", "--html"),
     "audit": ("--group", "--fail-on", "--json"),
     "trace": ("--row", "--json", "--html"),
     "report": (),

@@ -28,7 +28,8 @@ class Explanation:
 
     Args:
         record: everything as plain data; of one row "units" and "methods", the best first; of the whole model
-            "importance", "curves", "pairs", "map" and "prototypes".
+            "importance", "curves", "pairs", "map", "prototypes" and
+            "surface".
         repairs: what had to be mended in the rows.
     """
 
@@ -56,7 +57,13 @@ class Explanation:
 
 
 def explain(
-    run: str | Path | Model, data: Any, *, row: int | None = None, fixed: Sequence[str] = (), net: Any = None
+    run: str | Path | Model,
+    data: Any,
+    *,
+    row: int | None = None,
+    fixed: Sequence[str] = (),
+    surface: Sequence[str] | None = None,
+    net: Any = None,
 ) -> Explanation:
     """Explain one answer, or the model on the whole.
 
@@ -67,6 +74,7 @@ def explain(
         row: the row whose answer is explained, counted from 0; without it the whole model is, for which rows need
             the target.
         fixed: columns that a change that turns the answer must leave alone.
+        surface: two columns over which the answer of the whole model is drawn; by default those that matter most.
         net: the module, for a model that was trained with one of the user's own.
 
     Raises:
@@ -80,6 +88,11 @@ def explain(
         from limpid.explanation.importance import whole_model
         from limpid.explanation.landscape import landscape
         from limpid.explanation.prototypes import standing_for
+        from limpid.explanation.surface import columns_of
+        from limpid.explanation.surface import surface as surface_of
+
+        if surface is not None:
+            columns_of(bundle, surface, list(bundle.encoders.columns))  # before anything that takes long
 
         rows = read_rows(bundle, table, repairs, targets=True, most=_JUDGED)
         assert rows.target is not None
@@ -87,7 +100,16 @@ def explain(
         found["map"] = landscape(bundle, rows.frame, rows.arrays, rows.target, rows.rows)
         main = [e["column"] for e in found["importance"]]
         found["prototypes"] = standing_for(bundle, rows.frame, rows.arrays, rows.target, rows.rows, rows.names, main)
+        columns = columns_of(bundle, surface, main)
+        found["surface"] = None if columns is None else surface_of(bundle, rows.frame, columns)
         return Explanation({**head, "rows": len(rows), **found}, repairs)
+    if surface is not None:
+        raise RequestError(
+            "a decision surface is of the whole model",
+            where="--surface with --row",
+            expected="one of the two",
+            fix="leave out --row",
+        )
     one = read_rows(bundle, table, repairs, targets=False, row=row)
     usual = read_rows(bundle, table, Repairs(), targets=False, most=_REFERENCE)
     for name in fixed:

@@ -27,12 +27,19 @@ def explain(
             show_default=False,
         ),
     ] = None,
+    surface: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--surface", metavar="COL COL", show_default=False,
+            help="Two columns over which the answer is drawn; by default those that matter most.",
+        ),
+    ] = None,
     json: options.Json = False,
     html: options.Html = None,
 ) -> None:  # fmt: skip
     """Say why the model answered so for one row, or what it looks at on the whole."""
     from limpid import api
 
-    found = api.explain(run, data, row=row, fixed=fixed or ())
+    found = api.explain(run, data, row=row, fixed=fixed or (), surface=surface)
     say_repairs(found.repairs)
     give(found, as_json=json, html=html)

@@ -163,8 +163,8 @@ def accumulated(
     if len(edges) < 2:
         return [0.0] * len(points)
     place = np.clip(np.searchsorted(edges, values, side="left") - 1, 0, len(edges) - 2)
-    low = _answers(model, rows.with_columns(_like(rows, name, edges[place])), output)
-    high = _answers(model, rows.with_columns(_like(rows, name, edges[place + 1])), output)
+    low = _answers(model, rows.with_columns(like(rows, name, edges[place])), output)
+    high = _answers(model, rows.with_columns(like(rows, name, edges[place + 1])), output)
     counts = np.bincount(place, minlength=len(edges) - 1)
     steps = np.bincount(place, weights=high - low, minlength=len(edges) - 1) / np.maximum(counts, 1)
     curve = np.concatenate([[0.0], np.cumsum(steps)])
@@ -253,10 +253,10 @@ def _set(frame: pl.DataFrame, name: str, value: Any) -> pl.DataFrame:
         return frame.with_columns(pl.Series(name, [value] * frame.height, dtype=frame[name].dtype))
     if frame[name].dtype == pl.String:
         return frame.with_columns(pl.lit(value).alias(name))
-    return frame.with_columns(_like(frame, name, np.full(frame.height, value)))
+    return frame.with_columns(like(frame, name, np.full(frame.height, value)))
 
 
-def _like(frame: pl.DataFrame, name: str, values: Array) -> pl.Series:
+def like(frame: pl.DataFrame, name: str, values: Array) -> pl.Series:
     """Values as a column of the frame's type; whole numbers that are asked about between two stay fractions."""
     kind = frame[name].dtype
     return pl.Series(name, values, dtype=pl.Float64 if kind.is_numeric() else kind, strict=False)

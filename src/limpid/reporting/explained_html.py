@@ -17,6 +17,7 @@ from limpid.reporting.landscape import landscape, legend
 from limpid.reporting.pages import page
 from limpid.reporting.prototypes import prototypes
 from limpid.reporting.ranked import WIDTH, ranked, rows
+from limpid.reporting.surface import surface_figure, surface_held
 from limpid.reporting.wording import listing, mapping, number, percent, plain, real, score
 
 _BARS, _WORDS = 20, 400
@@ -43,7 +44,7 @@ def explain_html(record: Mapping[str, Any]) -> str:
         "one": one,
         "notes": [plain(note, 300) for note in listing(record.get("notes"))],
     }
-    return page("explain.html.j2", context, {})
+    return page("explain.html.j2", context, {"surface": surface_figure(mapping(record.get("surface")))})
 
 
 def _answer(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def _whole(record: Mapping[str, Any]) -> dict[str, Any]:
         "score": score(record.get("score")),
         "of": plain(record.get("of"), 120),
         "map": _map(mapping(record.get("map"))),
+        "surface": surface_held(mapping(record.get("surface"))),
         "prototypes": prototypes(mapping(record.get("prototypes"))),
         "importance": Markup(ranked(entries[: 2 * _BARS])),
         "more": max(0, len(entries) - 2 * _BARS),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from limpid.reporting.prototypes import prototypes_printed
+from limpid.reporting.surface import surface_printed
 from limpid.reporting.terminal import table_of
 from limpid.reporting.wording import listing, mapping, number, plain, real, score
 
@@ -93,6 +94,7 @@ def _whole(record: Mapping[str, Any]) -> RenderableType:
         parts.append(
             Text(f"{one} with {two}: {number(pair.get('strength'), 2)} of their joint effect is interaction (H)")
         )
+    parts.append(surface_printed(mapping(record.get("surface"))))
     parts.append(prototypes_printed(mapping(record.get("prototypes"))))
     return Group(*parts)
 
