@@ -150,3 +150,21 @@ def test_what_is_printed(run: limpid.Run, table: pl.DataFrame) -> None:
     text = console.file.getvalue()
     assert found.as_dict()["methods"][0]["method"] in text
     assert "age" in text
+
+
+def test_a_net_that_counts_is_explained_by_taking_parts_away(tmp_path) -> None:
+    draws = np.random.default_rng(0)
+    kinds = np.arange(80) % 2
+    bumps = draws.normal(size=(80, 48)) * 0.1
+    bumps[kinds == 1, 8:16] += np.sin(np.arange(8))  # what decides stands in steps 8 to 15
+    frame = pl.DataFrame({"wave": bumps.tolist(), "y": np.where(kinds == 1, "yes", "no")})
+    run = quick(frame, "y", tmp_path / "run", net="convkernel")
+    found = limpid.explain(run.path, frame, row=1).as_dict()
+    assert {m["method"] for m in found["methods"]} == {"Shapley values", "occlusion"}
+    assert any("no gradient comes back from the net of wave" in note for note in found["notes"])
+    assert not any("integrated" in m["says"] for m in found["methods"])
+    picture = found["pictures"][0]
+    assert picture["method"] == found["methods"][0]["method"]
+    # The heat of single steps adds up to what the method says of the stretches.
+    assert sum(picture["heat"]) == pytest.approx(sum(found["methods"][0]["units"]))
+    assert 8 <= int(np.argmax(picture["heat"])) < 16

@@ -9,7 +9,7 @@ import pytest
 import torch
 from explained import Values, arrays_of, assembled, summed
 
-from limpid.explanation.attribution import incompleteness, integrated_gradients
+from limpid.explanation.attribution import incompleteness, integrated_gradients, unreached
 from limpid.explanation.checks import COMPLETE, completeness
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
@@ -36,6 +36,7 @@ def test_the_parts_add_up(name: str, variant: str) -> None:
     for n in range(1, 4):
         row = Values({k: v[n : n + 1] for k, v in arrays.items()}, baseline, {network.inputs[0]: shape})
         found = integrated_gradients(question, row)
+        assert unreached(question, row) == (network.inputs if name in NO_GRADIENT else [])
         differences.append(abs(found.total))
         if (name, variant) in MEANS:
             assert found.total == pytest.approx(0, abs=1e-6)

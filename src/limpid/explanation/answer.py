@@ -13,7 +13,7 @@ from limpid.bundle.model import Model
 from limpid.core.contracts import Prediction
 from limpid.core.forms import GridShape, SeqShape
 from limpid.explanation import checks
-from limpid.explanation.attribution import METHODS, Attribution, attribute
+from limpid.explanation.attribution import METHODS, Attribution, attribute, occlusion, unreached
 from limpid.explanation.question import MOST_NETWORKS, Question, question_of
 from limpid.explanation.units import Row
 from limpid.planning.encoders import input_of
@@ -22,6 +22,7 @@ Array = npt.NDArray[Any]
 
 _SHAPLEY_UNITS = 64
 _MOST_UNITS = 400
+_BY_GRADIENT = {"integrated gradients", "gradient times input", "Grad-CAM"}
 _ORDER = ("integrated gradients", "Shapley values", "occlusion", "Grad-CAM", "gradient times input")
 
 
@@ -31,6 +32,7 @@ def explain_row(
     arrays: Mapping[str, Array],
     baseline: Mapping[str, Array],
     prediction: Prediction,
+    methods: Sequence[str] = METHODS,
 ) -> dict[str, Any]:
     """Attributions of one row's answer.
 
@@ -40,6 +42,7 @@ def explain_row(
         arrays: the same encoded.
         baseline: one encoded row that stands for what is usual.
         prediction: the model's answer for the row.
+        methods: those that are tried, of METHODS.
 
     Returns:
         {"asked", "baseline", "evidence", "units": [{"name", "column", "kind", "value", "where"}], "methods":
@@ -50,7 +53,7 @@ def explain_row(
     notes: list[str] = []
     if 1 + len(model.more) > MOST_NETWORKS:
         notes.append(f"explained are the first {MOST_NETWORKS} of the {1 + len(model.more)} networks of this model")
-    found = _attributions(question, row, notes)
+    found = _attributions(question, row, methods, notes)
     again = [{one.method: attribute(q, row, one.method, few=True) for one in found} for q in checks.unlearnt(question)]
     judged = [(one, _checks(question, row, one, found, [each[one.method] for each in again])) for one in found]
     judged.sort(key=lambda pair: _ORDER.index(pair[0].method))
@@ -81,7 +84,7 @@ def explain_row(
     }
 
 
-def _attributions(question: Question, row: Row, notes: list[str]) -> list[Attribution]:
+def _attributions(question: Question, row: Row, methods: Sequence[str], notes: list[str]) -> list[Attribution]:
     """What each method that fits says."""
     if not row.units:
         notes.append("there is nothing in this row that could be taken away")
@@ -91,10 +94,21 @@ def _attributions(question: Question, row: Row, notes: list[str]) -> list[Attrib
     if unknown:
         left_out |= {"integrated gradients", "gradient times input"}
         notes.append(f"the tokens of {', '.join(unknown)} are no words, so gradients cannot be given to words")
-    if len(row.units) > _SHAPLEY_UNITS:
+    if len(row.units) > _SHAPLEY_UNITS and "Shapley values" in methods:
         left_out.add("Shapley values")
         notes.append(f"no Shapley values: {len(row.units)} parts would take too many evaluations")
-    each = [attribute(question, row, method) for method in METHODS if method not in left_out]
+    taken = occlusion(question, row)
+    matters = {unit.name_of_input for unit, lost in zip(row.units, taken.units, strict=True) if lost}
+    blind = [name for name in unreached(question, row) if name in matters]
+    if blind:
+        left_out |= _BY_GRADIENT
+        own = [c for c in row.encoders.columns if any(u.column == c and u.name_of_input in blind for u in row.units)]
+        notes.append(
+            f"no gradient comes back from the net of {', '.join(own)}, which counts and compares, so methods that "
+            "follow gradients are left out and those that take parts away lead"
+        )
+    rest = [m for m in methods if m not in left_out]
+    each = [taken if method == "occlusion" else attribute(question, row, method) for method in rest]
     return [one for one in each if one is not None]
 
 
@@ -148,7 +162,7 @@ def _pictures(row: Row, best: Attribution | None, found: Sequence[Attribution]) 
         for one in found:
             if one is not best and one.method != "Grad-CAM" and not (best is not None and not best.values):
                 continue
-            if isinstance(shape, GridShape) and (heat := one.values.get(f"{name}.pixels")) is not None:
+            if isinstance(shape, GridShape) and (heat := _heat(row, one, name, "pixels", best)) is not None:
                 drawn.append(
                     {
                         "column": column,
@@ -158,7 +172,7 @@ def _pictures(row: Row, best: Attribution | None, found: Sequence[Attribution]) 
                         "pixels": row.arrays[f"{name}.pixels"][0].astype(np.float64).round(3).tolist(),
                     }
                 )
-            elif isinstance(shape, SeqShape) and (heat := one.values.get(f"{name}.values")) is not None:
+            elif isinstance(shape, SeqShape) and (heat := _heat(row, one, name, "values", best)) is not None:
                 length = int(row.arrays[f"{name}.length"][0])
                 drawn.append(
                     {
@@ -170,3 +184,21 @@ def _pictures(row: Row, best: Attribution | None, found: Sequence[Attribution]) 
                     }
                 )
     return drawn
+
+
+def _heat(row: Row, one: Attribution, name: str, part: str, best: Attribution | None) -> Array | None:
+    """What a method says of single pixels (C,H,W) or steps (T,D); of the best one else what it says of whole parts."""
+    whole = row.arrays.get(f"{name}.{part}")
+    if (fine := one.values.get(f"{name}.{part}")) is not None or one is not best or whole is None:
+        return fine
+    heat = np.zeros((1, *whole.shape[2:]) if part == "pixels" else (whole.shape[1], 1))
+    for unit, value in zip(row.units, one.units, strict=True):
+        if unit.name_of_input == name:
+            top, *_ = unit.where
+            own = (
+                heat[top : unit.where[1]]
+                if part == "values"
+                else heat[:, top : unit.where[2], unit.where[1] : unit.where[3]]
+            )
+            own += value / max(own.size, 1)
+    return heat

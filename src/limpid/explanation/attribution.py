@@ -29,6 +29,7 @@ _CLOSE, _GAUSS = 0.01, 256
 METHODS = ("integrated gradients", "gradient times input", "occlusion", "Shapley values", "Grad-CAM")
 FLOATS = ("numbers", "missing", "pixels", "values")
 """Parts of forms that are numbers, so that a path between two of them is straight."""
+_READ = ("numbers", "pixels", "values")
 _EVALUATIONS, _FLOPS = 2_000, 2e11
 _PATH_FLOPS, _FEWER = 2e10, 4
 
@@ -211,6 +212,28 @@ def _float_baseline(row: Row) -> dict[str, Array]:
                 begin[0, :length] = begin[0, :length].mean(axis=0)
             found[name] = begin
     return found
+
+
+def unreached(question: Question, row: Row) -> list[str]:
+    """Inputs of numbers, pixels or steps that no gradient reaches: their net counts or compares instead of computing.
+
+    Args:
+        question: what is explained.
+        row: whose inputs are asked about.
+    """
+    reached: set[str] = set()
+    there: dict[str, Tensor] = {}
+    for network in question.networks:
+        batch = {k: torch.from_numpy(np.array(v[:1])) for k, v in row.arrays.items()}
+        leaves = {k: v.float().requires_grad_(True) for k, v in batch.items() if k.rpartition(".")[2] in _READ}
+        leaves = {k: v for k, v in leaves.items() if v.numel()}
+        there |= leaves
+        with torch.enable_grad():
+            evidence = question.evidence(network(batch | leaves)).sum()
+        if leaves and evidence.requires_grad:
+            found = torch.autograd.grad(evidence, list(leaves.values()), allow_unused=True)
+            reached |= {k for k, gradient in zip(leaves, found, strict=True) if gradient is not None}
+    return [name.rpartition(".")[0] for name in there if name not in reached]
 
 
 def at_baseline(question: Question, row: Row) -> float:
