@@ -12,6 +12,7 @@ from rich.text import Text
 from limpid.auditing.fairness import Fairness
 from limpid.auditing.findings import LEVELS
 from limpid.auditing.spans import NONE, Span
+from limpid.auditing.trades import Trades
 from limpid.auditing.unlike import SURE, Unlike
 from limpid.reporting.wording import plain
 
@@ -48,7 +49,27 @@ def shown(audit: Audit) -> RenderableType:
         pieces.append(Text(f"and {len(audit.fairness) - len(told[:_MOST_TABLES])} more tables in --json"))
     if audit.unlike is not None and audit.unlike.kinds:
         pieces += [Text(), _unlike(audit.unlike)]
+    for trained in audit.trained:
+        if trained.ways:
+            pieces += [Text(), _trades(trained)]
     return Together(*pieces)
+
+
+def _trades(found: Trades) -> RenderableType:
+    """Each way of treating groups alike: what it costs, what it buys."""
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    drawn.add_column("training")
+    for name in (found.metric, "gap", "gap of shares", "narrowed by", "costs"):
+        drawn.add_column(name, justify="right")
+    for place, way in enumerate(found.ways):
+        sign = " *" if place == found.best and place else ""
+        spans = ["-", "-"] if place == 0 else [f"{low:+.3f} to {high:+.3f}" for low, high in (way.narrowed, way.cost)]
+        drawn.add_row(Text(way.name + sign), f"{way.score:.4g}", f"{way.gap:.3f}", f"{way.selection:.3f}", *spans)
+    title = Text(plain(f"Trainings that treat groups of {found.column} alike", 200), style="bold underline")
+    below = (
+        f"{found.rows:,} rows; gap of {found.of}; 95 % intervals beside the first line; *: chosen by validation rows"
+    )
+    return Together(title, drawn, Text(below, style="dim"))
 
 
 def _unlike(found: Unlike) -> RenderableType:

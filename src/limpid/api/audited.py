@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from limpid.api.audit_rows import Subject, read
+from limpid.api.mitigated import mitigate as train_anew
 from limpid.api.model import Model, load
 from limpid.api.replay import replay
 from limpid.api.runs import Run
@@ -25,13 +26,16 @@ from limpid.auditing import (
     replayed,
     robustness,
     series_leaks,
+    trades,
     unequal,
     unlike,
 )
 from limpid.auditing.findings import Finding, Level, gravest_first, worst
+from limpid.auditing.judged import Judged
+from limpid.core.errors import RequestError
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
-from limpid.data.groups import SMALLEST, groupings
+from limpid.data.groups import SMALLEST, Grouping, groupings
 from limpid.data.table import open_table
 
 
@@ -51,6 +55,7 @@ class Audit:
         part: which rows they are: "test", "valid", or "" for all rows of DATA.
         repairs: what had to be mended in the data.
         replay: the first steps of the run once more; None for a bundle.
+        trained: for each column of groups, trainings that treat them alike; empty unless they were asked for.
     """
 
     findings: list[Finding]
@@ -64,6 +69,7 @@ class Audit:
     part: str
     repairs: Repairs = field(repr=False)
     replay: replayed.Replay | None = None
+    trained: list[trades.Trades] = field(default_factory=list)
 
     @property
     def worst(self) -> Level:
@@ -84,6 +90,7 @@ class Audit:
             "unlike": None if self.unlike is None else self.unlike.as_dict(),
             "suspects": [s.as_dict() for s in self.suspects],
             "replay": self.replay.as_dict() if self.replay else None,
+            "trained": [t.as_dict() for t in self.trained],
             "repairs": self.repairs.as_list(),
         }
 
@@ -96,7 +103,9 @@ class Audit:
         (console or Console()).print(shown(self))
 
 
-def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = (), net: Any = None) -> Audit:
+def audit(
+    run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = (), mitigate: bool = False, net: Any = None
+) -> Audit:
     """Look for what is wrong with a model.
 
     Where `run` is a run folder, its model card and its report get a section about the audit; all of it stands in
@@ -107,6 +116,8 @@ def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = ()
             training file only rows that it was not fitted to are judged.
         data: anything that `limpid.train` reads, with the target column.
         group: columns by whose values people or things are compared, also such as the model does not read.
+        mitigate: whether the run is trained anew in ways that treat groups alike, to see what they buy and cost; takes
+            as long as some five trainings.
         net: the module, for a model that was trained with one of the user's own.
 
     Raises:
@@ -122,10 +133,18 @@ def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = ()
     model = place if isinstance(place, Model) else load(place, net=net)
     folder = None if isinstance(place, Model) or not (Path(place) / "plan.yaml").is_file() else RunFolder(Path(place))
     columns = list(dict.fromkeys([group] if isinstance(group, str) else group))
+    if mitigate and (folder is None or not columns):
+        raise RequestError(
+            "there is nothing to train anew" if folder is None else "no groups were named that are to be treated alike",
+            where="--mitigate",
+            expected="a run folder, and --group with a column",
+            fix="name the run folder, not the bundle" if folder is None else "add --group COL, or leave --mitigate out",
+        )
     repairs = Repairs()
     subject = read(model.bundle, open_table(data), columns, folder, repairs)
     again = None if folder is None else replay(folder, model.bundle, data, net)
-    found = _audit(subject, columns, repairs, again)
+    anew = (lambda held, g: train_anew(folder, data, held, g)) if mitigate and folder is not None else None
+    found = _audit(subject, columns, repairs, again, anew)
     if folder is not None:
         folder.write(folder.audit, found.as_dict())
         card.write(folder.model, found.findings, found.rows, found.part, columns)
@@ -136,17 +155,27 @@ def audit(run: str | Path | Run | Model, data: Any, *, group: Sequence[str] = ()
     return found
 
 
-def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs, again: replayed.Replay | None) -> Audit:
+def _audit(
+    subject: Subject,
+    columns: Sequence[str],
+    repairs: Repairs,
+    again: replayed.Replay | None,
+    anew: Callable[[Judged, Grouping], trades.Trades] | None,
+) -> Audit:
     held, everything = subject.held, subject.everything
     findings = subject.notes()
     measured = calibration.measure(held)
     findings += calibration.findings_of(measured, len(held))
     tables: list[fairness.Fairness] = []
-    trades: list[mitigation.Trade] = []
+    cuts: list[mitigation.Trade] = []
+    trained: list[trades.Trades] = []
     if columns:
-        of_groups = _unequal(subject, columns)
-        tables, trades = of_groups[0], of_groups[1]
-        findings += of_groups[2]
+        tables, cuts, chosen, of_groups = _unequal(subject, columns)
+        findings += of_groups
+        for grouping in chosen if anew is not None else ():
+            assert anew is not None
+            trained.append(anew(held, grouping))
+            findings += trades.findings_of(trained[-1])
     if subject.cells is not None:
         part = None if subject.why else everything.part
         target = list(held.bundle.targets)
@@ -166,7 +195,7 @@ def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs, again: re
         gravest_first(findings),
         tables,
         measured,
-        trades,
+        cuts,
         changes,
         apart,
         suspects,
@@ -174,20 +203,21 @@ def _audit(subject: Subject, columns: Sequence[str], repairs: Repairs, again: re
         subject.part,
         repairs,
         again,
+        trained,
     )
 
 
 def _unequal(
     subject: Subject, columns: Sequence[str]
-) -> tuple[list[fairness.Fairness], list[mitigation.Trade], list[Finding]]:
-    """Tables, trades and findings of groups, which are cut alike in all rows."""
+) -> tuple[list[fairness.Fairness], list[mitigation.Trade], list[Grouping], list[Finding]]:
+    """Tables, trades, the groupings by single columns, and findings of groups, which are cut alike in all rows."""
     everything, held = subject.everything, subject.held
     specs = {n: s for n, s in subject.specs.items() if n in columns}
     every = groupings(everything.frame, columns, specs, "DATA")
     mine = _place(subject)
     chosen = [g.take(mine) for g in every]
     tables: list[fairness.Fairness] = []
-    trades: list[mitigation.Trade] = []
+    cuts: list[mitigation.Trade] = []
     findings: list[Finding] = []
     valid, seen = (np.flatnonzero(everything.part == name) for name in ("valid", "train"))
     for whole, grouping in zip(every, chosen, strict=True):
@@ -200,11 +230,11 @@ def _unequal(
         )
         trade = mitigation.thresholds(held, grouping, by, beside)
         if trade is not None:
-            trades.append(trade)
+            cuts.append(trade)
             findings.append(mitigation.finding_of(trade))
     if held.stretches is None:  # windows tell their series, and so its group
         findings += proxies.findings_of(held, chosen[: len(columns)])
-    return tables, trades, findings
+    return tables, cuts, chosen[: len(columns)], findings
 
 
 def _place(subject: Subject) -> np.ndarray:

@@ -27,6 +27,13 @@ def audit(
             show_default=False,
         ),
     ] = None,
+    mitigate: Annotated[
+        bool,
+        typer.Option(
+            "--mitigate",
+            help="Train anew in ways that treat the groups alike, and show accuracy against gap (some five trainings).",
+        ),
+    ] = False,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -48,7 +55,7 @@ def audit(
         )
     from limpid import api
 
-    found = api.audit(run, data, group=group or [])
+    found = api.audit(run, data, group=group or [], mitigate=mitigate)
     say_repairs(found.repairs)
     if json:
         answer(found.as_dict())

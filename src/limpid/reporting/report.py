@@ -22,6 +22,7 @@ from limpid.reporting.pages import page
 from limpid.reporting.ranked import ranked
 from limpid.reporting.shown import shown
 from limpid.reporting.terminal import settings
+from limpid.reporting.trade_figures import trade_figures
 from limpid.reporting.trained import curve_figures, guards, story
 from limpid.reporting.watched import examples, layers, recorded, right_figure
 from limpid.reporting.wording import (
@@ -67,6 +68,7 @@ def report_html(folder: RunFolder) -> str:
     network = _json(folder, folder.path / "network.json")
     events = list(folder.read_events())
     training = recorded(_json(folder, folder.training), events)
+    audit = _json(folder, folder.audit)
     found = contest(metrics)
     details = mapping(metrics.get("details"))
     because = mapping(plan.get("because"))
@@ -76,6 +78,7 @@ def report_html(folder: RunFolder) -> str:
         "right": right_figure(training),
         **_result_figures(found, details, metrics),
         **forecast_figures(details),
+        **trade_figures(audit),
     }
     target = ", ".join(plain(t, 60) for t in _targets(plan, metrics)) or "a target"
     context = {
@@ -102,7 +105,7 @@ def report_html(folder: RunFolder) -> str:
         "layers": layers(training),
         "examples": examples(training),
         "calibration": [(plain(k, 30), plain(v, 300)) for k, v in mapping(metrics.get("calibration")).items()],
-        "audit": _audit(_json(folder, folder.audit)),
+        "audit": _audit(audit),
         "needs": _needs(mapping(metrics.get("importance"))),
         "worst": [_worst(mapping(w)) for w in listing(details.get("worst"))[:MAX_WORST]],
         "slices": [_slice(mapping(s)) for s in listing(details.get("slices"))[:20]],
