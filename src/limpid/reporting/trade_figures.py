@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from string import ascii_uppercase
 from typing import Any
 
 from limpid.reporting.figures import BLUE, ORANGE, SAYS, Figure, axis, figure
@@ -36,6 +37,9 @@ def _figure(record: Mapping[str, Any], cuts: Mapping[str, Any]) -> Figure | None
         marks.append(_mark(float(pairs[0][1]), float(pairs[1][1]), "thresholds by group", False))
     if len(marks) < 2:
         return None
+    for letter, mark in zip(ascii_uppercase, marks, strict=False):
+        mark["letter"] = letter
+    key = ", ".join(f"{m['letter']} {m['name']}" for m in marks)
     better = "up and to the left" if metric == "accuracy" else "down and to the left"
     where: dict[str, Any] = {"scale": {"zero": False, "nice": True, "padding": 12}}
     shared = {"x": axis("gap", f"gap between groups of {column}", **where), "y": axis("score", metric, **where)}
@@ -52,14 +56,15 @@ def _figure(record: Mapping[str, Any], cuts: Mapping[str, Any]) -> Figure | None
             },
         },
         {
-            "mark": {"type": "text", "dy": -10, "fontSize": 10},
-            "encoding": {**shared, "text": {"field": "name", "type": "nominal"}},
+            # Names of marks that lie close to each other could not be read.
+            "mark": {"type": "text", "dx": 10, "dy": -7, "fontSize": 12, "fontWeight": "bold"},
+            "encoding": {**shared, "text": {"field": "letter", "type": "nominal"}},
         },
     ]
     alt = "; ".join(m["says"] for m in marks)
     return figure(
         f"{metric.capitalize()} against gap, {column}",
-        f"Each mark is a model on the same rows; {better} is better, and a smaller gap is paid for in {metric}.",
+        f"Each mark is a model on the same rows ({key}); {better} is better.",
         f"{metric.capitalize()} against gap between groups of {column}: {alt}.",
         data={"values": marks},
         layer=layers,
