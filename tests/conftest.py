@@ -10,9 +10,16 @@ from pathlib import Path
 # Read by numpy and torch when they are imported, so it has to be said before any test module does that.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 
 import limpid  # noqa: F401 (before torch, which reads how long threads may spin)
+
+# How long an example takes says something of the machine's other work alone.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,7 @@ FACES = {
     "predict": ("--out", "--keep"),
     "evaluate": ("--json",),
     "explain": ("--row", "--fixed", "--surface", "--json", "--html"),
-    "audit": ("--group", "--fail-on", "--json"),
+    "audit": ("--group", "--mitigate", "--fail-on", "--json"),
     "trace": ("--row", "--json", "--html"),
     "report": (),
     "compare": ("--json",),
