@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -20,24 +19,18 @@ import polars as pl
 
 import limpid
 from benchmarks.run import cpu
-from benchmarks.tables import WORK
+from benchmarks.tables import TABLES, WORK
 
 FIGURES = ("accuracy", "gap", "selection_gap")
 
 
 def table() -> Path:
     """Training and test rows of adult in one file."""
-    folder = Path(os.environ["LIMPID_DATA"]) / "adult"
-    frames = [
-        pl.read_csv(folder / f"adult-{part}.csv", has_header=False, null_values=["?", " ?"], comment_prefix="|")
-        for part in ("train", "test")
-    ]
-    last = frames[0].columns[-1]
-    frames = [f.with_columns(pl.col(pl.String).str.strip_chars()) for f in frames]
-    frames = [f.with_columns(pl.col(last).str.strip_chars_end(".")) for f in frames]
+    adult = TABLES["adult"]
+    assert adult.test is not None
     path = WORK / "fairness-adult.parquet"
     WORK.mkdir(exist_ok=True)
-    pl.concat(frames, how="vertical_relaxed").write_parquet(path)
+    pl.concat([adult.load(), adult.test()]).write_parquet(path)
     return path
 
 
@@ -49,7 +42,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     asked = parser.parse_args()
     path = table()
-    target, sex = pl.read_parquet_schema(path).names()[-1], "column_10"
+    target, sex = TABLES["adult"].target, "sex"
     found: dict[str, list[list[float]]] = {}
     recommended = []
     for seed in range(asked.divisions):
