@@ -19,6 +19,7 @@ from limpid.api.encode import rows_frame
 from limpid.api.figures import figures
 from limpid.api.origin import origin_of, versions
 from limpid.api.prepare import Prepared, stage
+from limpid.api.single_answers import affordable, single_answers
 from limpid.bundle.model import Model as Bundle
 from limpid.bundle.model import forward
 from limpid.core.contracts import Metric
@@ -107,6 +108,13 @@ def finish(
     content["seconds"] = round(clock.elapsed, 2)
     folder.write(folder.metrics, content)
     with stage(tell, "report"):
+        if plan.evaluate.explained:
+            shuffled = content.get("importance", {}).get("rows", 0)
+            shuffles = _SHUFFLES * len(bundle.encoders.columns) if shuffled else 0
+            train = len(encoded["train"])
+            passes = affordable(train, int(plan.train.batch), outcome.epochs, shuffles, shuffled)
+            if single := single_answers(bundle, prepared, held[judged], judged, answers, passes, clock):
+                folder.write(folder.explained, {"part": judged, "answers": single})
         from limpid.reporting.report import write_report
 
         report = write_report(folder)

@@ -82,6 +82,11 @@ class RunFolder:
         return self.path / "training.json"
 
     @property
+    def explained(self) -> Path:
+        """explained.json: some held-out answers and what each part of the row did; absent where there was no time."""
+        return self.path / "explained.json"
+
+    @property
     def left_out(self) -> Path:
         """left_out.csv: rows that could not be read, with the reason of each; absent where there were none."""
         return self.path / "left_out.csv"

@@ -53,6 +53,10 @@ class EvaluateSpec(Spec):
     importance: bool = Field(
         default=True, description="whether the report says how much worse the model gets with each column shuffled"
     )
+    explained: bool = Field(
+        default=True,
+        description="whether the report explains three single answers, where that is cheap beside training",
+    )
     intervals: int = Field(default=400, ge=0, le=10_000, description="bootstrap samples behind the 95 % intervals")
 
 

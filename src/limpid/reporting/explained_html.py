@@ -35,7 +35,7 @@ def explain_html(record: Mapping[str, Any]) -> str:
         False
     """
     one = "methods" in record
-    context = _answer(record) if one else _whole(record)
+    context = answered(record) if one else _whole(record)
     name = plain(record.get("name") or f"row {record.get('row', 0)}", 80) if one else "The model on the whole"
     context |= {
         "title": f"Explained: {name}, {plain(record.get('data', ''), 80)}",
@@ -47,7 +47,12 @@ def explain_html(record: Mapping[str, Any]) -> str:
     return page("explain.html.j2", context, {"surface": surface_figure(mapping(record.get("surface")))})
 
 
-def _answer(record: Mapping[str, Any]) -> dict[str, Any]:
+def answered(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates need of one explained answer.
+
+    Args:
+        record: of `limpid.explain(...)` of one row.
+    """
     units = [mapping(u) for u in listing(record.get("units"))]
     methods = []
     for method in map(mapping, listing(record.get("methods"))):

@@ -16,6 +16,7 @@ from limpid.planning.settings import parse_yaml
 from limpid.reporting import figures, result_figures
 from limpid.reporting.compared import Contest, contest
 from limpid.reporting.described import described, target_figures
+from limpid.reporting.explained_html import answered
 from limpid.reporting.forecast_figures import forecast_figures
 from limpid.reporting.network import network_svg
 from limpid.reporting.pages import page
@@ -40,15 +41,15 @@ from limpid.reporting.wording import (
 )
 
 _PLAN_LIMIT = 16 << 20
-MAX_SETTINGS, MAX_WORST, MAX_REPAIRS, MAX_NEEDS, MAX_FINDINGS = 150, 20, 50, 30, 60
+MAX_SETTINGS, MAX_WORST, MAX_REPAIRS, MAX_NEEDS, MAX_FINDINGS, MAX_SINGLES = 150, 20, 50, 30, 60, 4
 
 
 def write_report(folder: RunFolder) -> Path:
     """Write report.html of a run and return its path.
 
-    Reads plan.yaml, profile.json, events.jsonl, training.json, metrics.json and network.json; whatever of them is not
-    there is said on the page. The page holds counts and curves, never raw rows beyond the few that it shows, so its
-    size is bounded.
+    Reads plan.yaml, profile.json, events.jsonl, training.json, explained.json, metrics.json and network.json; whatever
+    of them is not there is said on the page. The page holds counts and curves, never raw rows beyond the few that it
+    shows, so its size is bounded.
 
     Args:
         folder: the run folder.
@@ -106,6 +107,7 @@ def report_html(folder: RunFolder) -> str:
         "examples": examples(training),
         "calibration": [(plain(k, 30), plain(v, 300)) for k, v in mapping(metrics.get("calibration")).items()],
         "audit": _audit(audit),
+        "singles": _singles(_json(folder, folder.explained)),
         "needs": _needs(mapping(metrics.get("importance"))),
         "worst": [_worst(mapping(w)) for w in listing(details.get("worst"))[:MAX_WORST]],
         "slices": [_slice(mapping(s)) for s in listing(details.get("slices"))[:20]],
@@ -134,6 +136,22 @@ def _needs(record: Mapping[str, Any]) -> dict[str, Any] | None:
         "rows": number(record.get("rows")),
         "more": max(0, len(entries) - MAX_NEEDS),
     }
+
+
+def _singles(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Single answers with what each part of the row did."""
+    found = []
+    for one in map(mapping, listing(record.get("answers"))[:MAX_SINGLES]):
+        why = plain(one.get("why"), 60)
+        found.append(
+            {
+                **answered(one),
+                "why": why[:1].upper() + why[1:],
+                "name": plain(one.get("name") or f"row {plain(one.get('row'), 20)}", 80),
+                "notes": [plain(note, 300) for note in listing(one.get("notes"))[:5]],
+            }
+        )
+    return found
 
 
 def _audit(record: Mapping[str, Any]) -> dict[str, Any] | None:
