@@ -1,4 +1,4 @@
-"""explained.json: three held-out answers, each explained by two cheap methods and their checks, for the report.
+"""explained.json: three held-out answers, each explained by cheap methods and their checks, for the report.
 
 Legend of shapes: N held-out rows, K outputs, U parts of a row.
 """
@@ -18,13 +18,18 @@ from limpid.core.repairs import Repairs
 from limpid.data.encoded import Encoded
 from limpid.data.windows import Windows
 
-METHODS = ("integrated gradients", "occlusion")
+METHODS = ("integrated gradients", "occlusion", "Grad-CAM")
 SHARE = 5
 """Seeing through may take a fifth of what the training took."""
-_PATH, _AGAIN, _BACK = 64, 8, 3  # points of a path; checks that ask again; a backward pass costs two forward ones
+_PATH, _FINER, _AGAIN, _BACK = (
+    64,
+    128,
+    8,
+    3,
+)  # points of a path; checks that ask again; a backward pass costs two forward ones
 _CALL = 64
 _USUAL, _SIDE = 300, 96
-_RESERVE, _SLOWEST = 1.5, 1e9  # seconds for the report; operations a second that any machine does
+_RESERVE, _OVERHEAD, _SLOWEST = 2.0, 0.4, 5e9  # seconds for the report and of any explanation; operations a second
 
 
 def single_answers(
@@ -67,14 +72,14 @@ def single_answers(
             continue
         each = _passes(arrays)
         flops = bundle.network.flops() * (1 + len(bundle.more))
-        expected = max(longest, 0.3 + each * flops / _SLOWEST)
+        expected = max(longest, _OVERHEAD + each * flops / _SLOWEST)
         if each > passes or (end is not None and time.monotonic() + expected > end):
             break
         passes -= each
         begun = time.monotonic() if end is not None else 0.0
         answer = bundle.task.predict(bundle.raw(arrays))
         assert part.target is not None
-        record = explain_row(bundle, frame, arrays, typical(_usual(part, arrays)), answer, METHODS)
+        record = explain_row(bundle, frame, arrays, typical(_usual(part, arrays)), answer, METHODS, quick=True)
         if end is not None:
             longest = max(longest, time.monotonic() - begun)
         decoded = bundle.task.decode(answer)
@@ -142,7 +147,7 @@ def _passes(arrays: dict[str, np.ndarray]) -> float:
     """Rows forward that one explanation takes: the path and each part taken away, and again for every check."""
     widths = [a.shape[1] for n, a in arrays.items() if n.endswith((".numbers", ".categories", ".tokens"))]
     parts = min(400, sum(widths) + 64 * sum(n.endswith((".pixels", ".values")) for n in arrays))
-    return float((1 + _AGAIN) * (_BACK * _PATH + max(parts + 1, _CALL)))
+    return float(_BACK * _FINER + (1 + _AGAIN) * (_BACK * _PATH + max(parts + 1, _CALL)))
 
 
 def _usual(part: Encoded, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

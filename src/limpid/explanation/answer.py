@@ -13,7 +13,15 @@ from limpid.bundle.model import Model
 from limpid.core.contracts import Prediction
 from limpid.core.forms import GridShape, SeqShape
 from limpid.explanation import checks
-from limpid.explanation.attribution import METHODS, Attribution, attribute, occlusion, unreached
+from limpid.explanation.attribution import (
+    METHODS,
+    RULES,
+    Attribution,
+    attribute,
+    integrated_gradients,
+    occlusion,
+    unreached,
+)
 from limpid.explanation.question import MOST_NETWORKS, Question, question_of
 from limpid.explanation.units import Row
 from limpid.planning.encoders import input_of
@@ -33,6 +41,7 @@ def explain_row(
     baseline: Mapping[str, Array],
     prediction: Prediction,
     methods: Sequence[str] = METHODS,
+    quick: bool = False,
 ) -> dict[str, Any]:
     """Attributions of one row's answer.
 
@@ -43,6 +52,7 @@ def explain_row(
         baseline: one encoded row that stands for what is usual.
         prediction: the model's answer for the row.
         methods: those that are tried, of METHODS.
+        quick: whether a path of a few points must do, even where its parts do not add up.
 
     Returns:
         {"asked", "baseline", "evidence", "units": [{"name", "column", "kind", "value", "where"}], "methods":
@@ -53,7 +63,7 @@ def explain_row(
     notes: list[str] = []
     if 1 + len(model.more) > MOST_NETWORKS:
         notes.append(f"explained are the first {MOST_NETWORKS} of the {1 + len(model.more)} networks of this model")
-    found = _attributions(question, row, methods, notes)
+    found = _attributions(question, row, methods, quick, notes)
     again = [{one.method: attribute(q, row, one.method, few=True) for one in found} for q in checks.unlearnt(question)]
     judged = [(one, _checks(question, row, one, found, [each[one.method] for each in again])) for one in found]
     judged.sort(key=lambda pair: _ORDER.index(pair[0].method))
@@ -84,7 +94,9 @@ def explain_row(
     }
 
 
-def _attributions(question: Question, row: Row, methods: Sequence[str], notes: list[str]) -> list[Attribution]:
+def _attributions(
+    question: Question, row: Row, methods: Sequence[str], quick: bool, notes: list[str]
+) -> list[Attribution]:
     """What each method that fits says."""
     if not row.units:
         notes.append("there is nothing in this row that could be taken away")
@@ -108,7 +120,14 @@ def _attributions(question: Question, row: Row, methods: Sequence[str], notes: l
             "follow gradients are left out and those that take parts away lead"
         )
     rest = [m for m in methods if m not in left_out]
-    each = [taken if method == "occlusion" else attribute(question, row, method) for method in rest]
+    each: list[Attribution | None] = []
+    for method in rest:
+        if method == "occlusion":
+            each.append(taken)
+        elif quick and method == "integrated gradients":
+            each.append(integrated_gradients(question, row, rules=RULES[:2]))
+        else:
+            each.append(attribute(question, row, method))
     return [one for one in each if one is not None]
 
 
