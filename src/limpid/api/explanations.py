@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limpid.api.model import Model, load
+from limpid.api.record import Record
 from limpid.api.rows import Rows, read_rows
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import RequestError
-from limpid.core.files import write_text
 from limpid.core.names import did_you_mean
 from limpid.core.repairs import Repairs
 from limpid.data.table import open_table
@@ -22,8 +21,7 @@ _REFERENCE = 1_000
 _JUDGED = 2_000
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(Record):
     """Why the model answers as it does.
 
     Args:
@@ -33,27 +31,15 @@ class Explanation:
         repairs: what had to be mended in the rows.
     """
 
-    record: dict[str, Any]
-    repairs: Repairs
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        return self.record
-
-    def show(self, console: Any = None) -> None:
-        """Print tables."""
-        from rich.console import Console
-
+    def _printed(self) -> Any:
         from limpid.reporting.explained_terminal import explained
 
-        (console or Console()).print(explained(self.record))
+        return explained(self.record)
 
-    def html(self, path: str | Path) -> Path:
-        """Write a page and return its path."""
+    def _page(self) -> str:
         from limpid.reporting.explained_html import explain_html
 
-        write_text(Path(path), explain_html(self.record))
-        return Path(path)
+        return explain_html(self.record)
 
 
 def explain(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from limpid.api.model import Model, load
+from limpid.api.record import Record
 from limpid.api.rows import Rows, read_rows
 from limpid.bundle.model import Model as Bundle
-from limpid.core.files import write_text
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
 from limpid.core.spec import parse
@@ -19,8 +18,7 @@ from limpid.data.table import open_table
 from limpid.planning.train_spec import TrainSpec
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(Record):
     """One example, step by step.
 
     Args:
@@ -28,27 +26,15 @@ class Trace:
         repairs: what had to be mended in the row.
     """
 
-    record: dict[str, Any]
-    repairs: Repairs
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        return self.record
-
-    def show(self, console: Any = None) -> None:
-        """Print tables of the steps."""
-        from rich.console import Console
-
+    def _printed(self) -> Any:
         from limpid.reporting.traced_terminal import traced
 
-        (console or Console()).print(traced(self.record))
+        return traced(self.record)
 
-    def html(self, path: str | Path) -> Path:
-        """Write a page that one can step through, and return its path."""
+    def _page(self) -> str:
         from limpid.reporting.traced_html import trace_html
 
-        write_text(Path(path), trace_html(self.record))
-        return Path(path)
+        return trace_html(self.record)
 
 
 def trace(run: str | Path | Model, data: Any, *, row: int = 0, net: Any = None) -> Trace:

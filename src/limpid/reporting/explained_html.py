@@ -18,7 +18,7 @@ from limpid.reporting.pages import page
 from limpid.reporting.prototypes import prototypes
 from limpid.reporting.ranked import WIDTH, ranked, rows
 from limpid.reporting.surface import surface_figure, surface_held
-from limpid.reporting.wording import listing, mapping, number, percent, plain, real, score
+from limpid.reporting.wording import cell, listing, mapping, number, percent, plain, real, score
 
 _BARS, _WORDS = 20, 400
 _FOR, _AGAINST = (0, 62, 120), (166, 60, 0)
@@ -76,7 +76,7 @@ def answered(record: Mapping[str, Any]) -> dict[str, Any]:
         )
     turned = mapping(record.get("turned_by"))
     return {
-        "answer": [(plain(k, 60), _value(v)) for k, v in list(mapping(record.get("answer")).items())[:12]],
+        "answer": [(plain(k, 60), cell(v, 160)) for k, v in list(mapping(record.get("answer")).items())[:12]],
         "truth": plain(record.get("truth"), 60) if record.get("truth") is not None else "not given",
         "asked": plain(record.get("asked"), 240),
         "evidence": number(record.get("evidence")),
@@ -283,9 +283,3 @@ def _curve(curve: Mapping[str, Any]) -> str:
         f'<text class="bar-value" x="50" y="192">{escape(number(left, 3))}</text>'
         f'<text class="bar-value" x="{WIDTH - 10}" y="192" text-anchor="end">{escape(number(right, 3))}</text></svg>'
     )
-
-
-def _value(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return plain(", ".join(number(v) if real(v) is not None else str(v) for v in value[:8]), 160)
-    return number(value) if real(value) is not None else plain(value, 120)

@@ -28,6 +28,7 @@ from limpid.reporting.trained import curve_figures, guards, story
 from limpid.reporting.watched import examples, layers, recorded, right_figure
 from limpid.reporting.wording import (
     capped,
+    cell,
     duration,
     listing,
     mapping,
@@ -145,13 +146,20 @@ def _singles(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         why = plain(one.get("why"), 60)
         found.append(
             {
-                **answered(one),
+                **answered({**one, "answer": _said(mapping(one.get("answer")))}),
                 "why": why[:1].upper() + why[1:],
                 "name": plain(one.get("name") or f"row {plain(one.get('row'), 20)}", 80),
                 "notes": [plain(note, 300) for note in listing(one.get("notes"))[:5]],
             }
         )
     return found
+
+
+def _said(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer without the probabilities of classes that are out of the question: the two likeliest stay."""
+    shares = {str(k): real(v) or 0.0 for k, v in answer.items() if str(k).startswith("probability_")}
+    kept = sorted(shares, key=lambda k: -shares[k])[:2]
+    return {str(k): v for k, v in answer.items() if str(k) not in shares or str(k) in kept}
 
 
 def _audit(record: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -320,19 +328,10 @@ def _settings(plan: Mapping[str, Any]) -> dict[str, Any]:
 def _worst(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "row": plain(row.get("window") or row.get("row"), 60),
-        "target": _value(row.get("target")),
-        "prediction": _value(row.get("prediction")),
+        "target": cell(row.get("target")),
+        "prediction": cell(row.get("prediction")),
         "loss": number(row.get("loss")),
     }
-
-
-def _value(value: object) -> str:
-    """A target or a prediction in a table cell."""
-    if isinstance(value, Mapping):
-        return plain(", ".join(f"{plain(k, 20)} {_value(v)}" for k, v in list(value.items())[:5]), 90)
-    if isinstance(value, (list, tuple)):
-        return plain(", ".join(_value(v) for v in value[:8]), 90)
-    return number(value) if real(value) is not None else plain(value, 60)
 
 
 def _slice(row: Mapping[str, Any]) -> dict[str, str]:

@@ -180,3 +180,17 @@ def listing(value: object) -> Sequence[Any]:
 def capped(items: Sequence[Any], limit: int) -> tuple[list[Any], int]:
     """The first `limit` items, and how many more there are."""
     return list(items[:limit]), max(0, len(items) - limit)
+
+
+def cell(value: object, limit: int = 90) -> str:
+    """A target or an answer in a table's cell: numbers in four figures, of lists and labels the first few.
+
+    Example:
+        >>> cell([0.5, "yes"]), cell({"a": 2.0})
+        ('0.5000, yes', 'a 2')
+    """
+    if isinstance(value, Mapping):
+        return plain(", ".join(f"{plain(k, 20)} {cell(v)}" for k, v in list(value.items())[:5]), limit)
+    if isinstance(value, (list, tuple)):
+        return plain(", ".join(cell(v) for v in value[:8]), limit)
+    return number(value) if real(value) is not None else plain(value, limit)
