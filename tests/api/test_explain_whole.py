@@ -150,6 +150,31 @@ def test_what_turns_an_answer_turns_it(run: limpid.Run, table: pl.DataFrame) -> 
     assert turned >= 3
 
 
+def test_what_moves_a_number_beyond_its_interval_does(fitted: limpid.Run, frame: pl.DataFrame) -> None:
+    model = fitted.model
+    moved = 0
+    for n in range(5):
+        row = frame[n : n + 1]
+        found = counterfactual(model.bundle, row, frame[10:], fixed=["a"])
+        if found is None:
+            continue
+        moved += 1
+        before = model.predict(row)
+        low, high = found["interval"]
+        assert [before["lower"][0], before["upper"][0]] == pytest.approx([low, high], rel=1e-5)
+        assert float(found["before"]) == pytest.approx(before["prediction"][0], rel=1e-4)
+        assert "a" not in {c["column"] for c in found["changes"]}
+        changed = row.with_columns([pl.lit(float(c["to"])).alias(c["column"]) for c in found["changes"]])
+        after = model.predict(changed)["prediction"][0]
+        assert after == pytest.approx(float(found["after"]), rel=1e-4)
+        assert not low <= after <= high
+        for c in found["changes"]:
+            kept = changed.with_columns(row[c["column"]])
+            if len(found["changes"]) > 1:
+                assert low <= model.predict(kept)["prediction"][0] <= high, "each change is needed"
+    assert moved >= 1
+
+
 def test_a_column_that_the_model_does_not_read_cannot_be_fixed(run: limpid.Run, table: pl.DataFrame) -> None:
     with pytest.raises(limpid.LimpidError, match="reads no column 'jobb'") as caught:
         limpid.explain(run.path, table, row=0, fixed=["jobb"])

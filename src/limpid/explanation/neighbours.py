@@ -6,6 +6,7 @@ Legend of shapes: N rows, D features of the last hidden layer.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from limpid.bundle.model import Model, forward
+from limpid.core.repairs import Repairs
 from limpid.explanation.encoded_row import shown_cell
 from limpid.explanation.importance import answers, frequent, numbers_of, tabular
 
@@ -51,32 +53,61 @@ def nearest(
     return [(int(n), float(distance[n] / usual)) for n in np.argsort(distance, kind="stable")[:count]]
 
 
+@dataclass(frozen=True)
+class _Aim:
+    """What another answer is: another class, or of a value one beyond its 90 % interval.
+
+    Args:
+        own: the class that is answered, or None of values.
+        value: that is answered.
+        low, high: the interval.
+    """
+
+    own: int | None
+    value: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+    def reached(self, found: Floats) -> npt.NDArray[np.bool_]:
+        """(N) of answers (N,K)."""
+        if self.own is not None:
+            return np.asarray(found.argmax(axis=1) != self.own)
+        return np.asarray((found[:, 0] < self.low) | (found[:, 0] > self.high))
+
+    def best(self, found: Floats) -> int:
+        """Which of N changes to make: of classes the strongest, of values the smallest that is enough."""
+        if self.own is not None:
+            return int(found[:, self.own].argmin())
+        moved = np.abs(found[:, 0] - self.value)
+        enough = self.reached(found)
+        return int(np.where(enough, moved, np.inf).argmin() if enough.any() else moved.argmax())
+
+
 def counterfactual(
     model: Model, row: pl.DataFrame, others: pl.DataFrame, fixed: Collection[str] = ()
 ) -> dict[str, Any] | None:
-    """The fewest columns of a table's row that would have to hold other values for another class, greedily.
+    """The fewest columns of a table's row that would have to hold other values for another answer, greedily.
 
-    Values are those of other rows (of numbers some quantiles, of categories the frequent ones), so that each is
-    plausible by itself. One column is changed at a time, the one that moves the answer most, at most four; a change
-    that turns out not to be needed is taken back.
+    Another answer is another class, or a value beyond the 90 % interval of this one. Values are those of other rows (of
+    numbers some quantiles, of categories the frequent ones), so that each is plausible by itself. One column is changed
+    at a time, the one that moves the answer most, at most four; a change that turns out not to be needed is taken back.
 
     Args:
-        model: that classifies.
+        model: that classifies, or predicts one value.
         row: one raw row.
         others: raw rows that say what is plausible.
         fixed: columns that must stay.
 
     Returns:
-        {"changes": [{"column", "from", "to"}], "before", "after", "probability"}, or None where four changes are not
-        enough or the model reads no table.
+        {"changes": [{"column", "from", "to"}], "before", "after", "probability" of a class or "interval" of the value
+        before}, or None where four changes are not enough or the model reads no table.
     """
-    if model.task.name != "classification" or getattr(model.task, "multi_label", False):
+    aim = _aim(model, row)
+    if aim is None:
         return None
     names = [n for n in model.encoders.columns if n not in fixed and tabular(model, n)]
     of_numbers = [n for n in names if model.encoders.columns[n].kind == "number"]
     plausible = others.with_columns([numbers_of(model, others, n) for n in of_numbers])
-    start = answers(model, row)[0]
-    own = int(start.argmax())
     current = row
     changed: list[str] = []
     while len(changed) < _CHANGES:
@@ -86,25 +117,41 @@ def counterfactual(
             return None
         asked = pl.concat([_changed(current, n, v) for n, v in tried], how="vertical_relaxed")
         found = answers(model, asked)
-        best = int(found[:, own].argmin())
+        best = aim.best(found)
         current = asked[best]
         changed.append(tried[best][0])
-        if int(found[best].argmax()) != own:
-            return _needed(model, row, current, changed, own)
+        if aim.reached(found[best : best + 1])[0]:
+            return _needed(model, row, current, changed, aim)
     return None
 
 
-def _needed(model: Model, row: pl.DataFrame, current: pl.DataFrame, changed: list[str], own: int) -> dict[str, Any]:
+def _aim(model: Model, row: pl.DataFrame) -> _Aim | None:
+    if model.task.name == "classification" and not getattr(model.task, "multi_label", False):
+        return _Aim(int(answers(model, row)[0].argmax()))
+    if model.task.name != "regression" or len(model.target) != 1:
+        return None
+    given = model.task.predict(model.raw(model.encoders.encode(row, Repairs())))
+    if given.lower is None or given.upper is None:
+        return None
+    value, low, high = (float(np.asarray(v).reshape(-1)[0]) for v in (given.values, given.lower, given.upper))
+    return _Aim(None, value, low, high)
+
+
+def _needed(model: Model, row: pl.DataFrame, current: pl.DataFrame, changed: list[str], aim: _Aim) -> dict[str, Any]:
     for name in list(changed):
         back = current.with_columns(row[name].cast(current[name].dtype, strict=False))
-        if len(changed) > 1 and int(answers(model, back)[0].argmax()) != own:
+        if len(changed) > 1 and aim.reached(answers(model, back))[0]:
             current = back
             changed.remove(name)
     after = answers(model, current)[0]
+    changes = [{"column": n, "from": shown_cell(row[n][0]), "to": shown_cell(current[n][0])} for n in changed]
+    if aim.own is None:
+        told = {"before": f"{aim.value:.6g}", "after": f"{after[0]:.6g}", "interval": [aim.low, aim.high]}
+        return {"changes": changes, **told}
     classes = list(getattr(model.task, "classes", range(len(after))))
     return {
-        "changes": [{"column": n, "from": shown_cell(row[n][0]), "to": shown_cell(current[n][0])} for n in changed],
-        "before": str(classes[own]),
+        "changes": changes,
+        "before": str(classes[aim.own]),
         "after": str(classes[int(after.argmax())]),
         "probability": float(after.max()),
     }

@@ -19,6 +19,7 @@ from limpid.reporting.prototypes import prototypes
 from limpid.reporting.ranked import WIDTH, ranked, rows
 from limpid.reporting.surface import surface_figure, surface_held
 from limpid.reporting.wording import cell, listing, mapping, number, percent, plain, real, score
+from limpid.reporting.wording import turned as how_turned
 
 _BARS, _WORDS = 20, 400
 _FOR, _AGAINST = (0, 62, 120), (166, 60, 0)
@@ -85,7 +86,7 @@ def answered(record: Mapping[str, Any]) -> dict[str, Any]:
         "pictures": [_picture(p) for p in map(mapping, listing(record.get("pictures")))],
         "turned": {
             "after": plain(turned.get("after"), 60),
-            "probability": score(turned.get("probability")),
+            "how": how_turned(turned),
             "changes": [
                 (plain(c.get("column"), 60), plain(c.get("from"), 60), plain(c.get("to"), 60))
                 for c in map(mapping, listing(turned.get("changes")))

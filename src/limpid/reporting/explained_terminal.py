@@ -13,6 +13,7 @@ from limpid.reporting.prototypes import prototypes_printed
 from limpid.reporting.surface import surface_printed
 from limpid.reporting.terminal import table_of
 from limpid.reporting.wording import listing, mapping, number, plain, real, score
+from limpid.reporting.wording import turned as how_turned
 
 _SHOWN = 15
 
@@ -53,7 +54,7 @@ def _answer(record: Mapping[str, Any]) -> RenderableType:
             f"{plain(c.get('column'), 40)} from {plain(c.get('from'), 40)} to {plain(c.get('to'), 40)}"
             for c in map(mapping, listing(turned.get("changes")))
         )
-        said = f"{plain(turned.get('after'), 40)} ({score(turned.get('probability'))})"
+        said = f"{plain(turned.get('after'), 40)} ({how_turned(turned)})"
         parts += [Text(), Text(f"it would be {said} with {changes}")]
     if near := listing(record.get("neighbours")):
         said = ", ".join(

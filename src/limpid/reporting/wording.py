@@ -194,3 +194,16 @@ def cell(value: object, limit: int = 90) -> str:
     if isinstance(value, (list, tuple)):
         return plain(", ".join(cell(v) for v in value[:8]), limit)
     return number(value) if real(value) is not None else plain(value, limit)
+
+
+def turned(record: Mapping[str, Any]) -> str:
+    """How far another answer is one: its probability, or the interval beyond which it lies.
+
+    Example:
+        >>> turned({"probability": 0.75}), turned({"interval": [1.0, 2.0]})
+        ('probability 0.7500', 'beyond the interval from 1 to 2')
+    """
+    ends = listing(record.get("interval"))
+    if len(ends) == 2:
+        return f"beyond the interval from {number(ends[0])} to {number(ends[1])}"
+    return f"probability {score(record.get('probability'))}"
