@@ -213,6 +213,19 @@ def whole(points: int) -> dict[str, Any]:
             "share": 0.7,
             "wrong": "the answer is wrong",
         },
+        "surface": {
+            "columns": ["age" * 20, "b"], "numbers": [True, True], "x": [0.0, 1.0, 2.0], "y": [0.0, 1.0],
+            "kind": "probability", "of": "the probability of y = yes", "values": [[0.1, 0.4, 0.9], [0.2, 0.6, 0.8]],
+            "chosen": None, "names": [], "levels": [0.5], "outside": 3,
+            "contours": [{"level": 0.5, "x": 1.2, "y": 0.0, "x2": 0.75, "y2": 1.0}],
+            "counts": [{"x": 0.5, "y": 0.5, "n": 7}], "held": [{"column": "c" * 60, "value": "v" * 100}],
+        },
+        "prototypes": {
+            "rows": points, "near": 10, "wrong": "the answer is wrong",
+            "groups": [{"group": "g" * 50, "rows": 9, "prototypes": [{"row": 1, "truth": "yes", "answer": "no",
+                        "wrong": True, "stands_for": 9, "cells": {"age" * 12: "4" * 200}, "line": [1.0, 2.0, 0.0]}]}],
+            "outliers": [{"row": 2, "truth": "t" * 70, "answer": "no", "distance": 3.0, "group": "g" * 50}],
+        },
     }  # fmt: skip
 
 
@@ -226,7 +239,7 @@ def test_a_point_of_the_map_opens_its_row(browser: Browser, tmp_path: Path, widt
     browser.open(page, width)
     assert browser.value(OPEN) == []
     place = browser.value(
-        "(() => { const p = document.querySelector('a[href=\"#point-7\"] path'); p.scrollIntoView({block: 'center'});"
+        "(() => { const p = document.querySelector('a[href=\"#point-7\"] path'); p.scrollIntoView({block: 'center', behavior: 'instant'});"
         " const b = p.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
     )
     browser.click(*place)
@@ -235,5 +248,7 @@ def test_a_point_of_the_map_opens_its_row(browser: Browser, tmp_path: Path, widt
     browser.value("document.querySelector('a[href=\"#point-8\"]').focus()")
     browser.press("Enter")
     assert browser.value(OPEN) == ["point-8"]
+    assert browser.value("document.querySelectorAll('.known').length") == 2
+    assert browser.value("document.querySelector('#surface svg').getBoundingClientRect().width") > 200
     assert browser.value("document.documentElement.scrollWidth") <= width
     assert browser.value("document.scripts.length") == 0
