@@ -27,7 +27,8 @@ _PATH, _FINER, _AGAIN, _BACK = (
     8,
     3,
 )  # points of a path; checks that ask again; a backward pass costs two forward ones
-_CALL = 64
+_CALL, _CALLS = 64, 120  # rows that a call costs at least; calls' worth of everything around them
+_SHUFFLED = 400  # operations for each weight in four shuffles
 _USUAL, _SIDE = 300, 96
 _RESERVE, _OVERHEAD, _SLOWEST = 2.0, 0.4, 5e9  # seconds for the report and of any explanation; operations a second
 
@@ -70,7 +71,7 @@ def single_answers(
         arrays = bundle.encoders.encode(frame, repairs)
         if repairs.take_rejected():
             continue
-        each = _passes(arrays)
+        each = _passes(bundle, arrays)
         flops = bundle.network.flops() * (1 + len(bundle.more))
         expected = max(longest, _OVERHEAD + each * flops / _SLOWEST)
         if each > passes or (end is not None and time.monotonic() + expected > end):
@@ -143,11 +144,17 @@ def affordable(rows: int, batch: int, epochs: float, shuffles: int, shuffled: in
     return _BACK * steps * max(batch, _CALL) / SHARE - shuffles * max(shuffled, _CALL)
 
 
-def _passes(arrays: dict[str, np.ndarray]) -> float:
-    """Rows forward that one explanation takes: the path and each part taken away, and again for every check."""
+def _passes(bundle: Bundle, arrays: dict[str, np.ndarray]) -> float:
+    """Rows forward that one explanation takes: the path and each part taken away, and again for every check.
+
+    Beside them count what surrounds the calls, and the weights that are dealt out anew, which of nets with large tables
+    takes longest.
+    """
     widths = [a.shape[1] for n, a in arrays.items() if n.endswith((".numbers", ".categories", ".tokens"))]
     parts = min(400, sum(widths) + 64 * sum(n.endswith((".pixels", ".values")) for n in arrays))
-    return float(_BACK * _FINER + (1 + _AGAIN) * (_BACK * _PATH + max(parts + 1, _CALL)))
+    network = bundle.network
+    weights = sum(p.numel() for p in network.state_dict().values()) * _SHUFFLED / max(network.flops(), 1.0)
+    return float(_CALLS * _CALL + weights + _BACK * _FINER + (1 + _AGAIN) * (_BACK * _PATH + max(parts + 1, _CALL)))
 
 
 def _usual(part: Encoded, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
