@@ -1,4 +1,4 @@
-"""explained.json: three held-out answers, each explained by cheap methods and their checks, for the report.
+"""explained.json: up to three held-out answers, each explained by cheap methods and their checks, for the report.
 
 Legend of shapes: N held-out rows, K outputs, U parts of a row.
 """

@@ -55,7 +55,7 @@ class EvaluateSpec(Spec):
     )
     explained: bool = Field(
         default=True,
-        description="whether the report explains three single answers, where that is cheap beside training",
+        description="whether the report explains up to three answers, where that is cheap beside training",
     )
     intervals: int = Field(default=400, ge=0, le=10_000, description="bootstrap samples behind the 95 % intervals")
 
