@@ -23,6 +23,7 @@ from limpid.api.single_answers import affordable, single_answers
 from limpid.bundle.model import Model as Bundle
 from limpid.bundle.model import forward
 from limpid.core.contracts import Metric
+from limpid.core.errors import LimpidError
 from limpid.core.events import Evaluated, Listener, Noted
 from limpid.core.files import replacing
 from limpid.core.run import RunFolder
@@ -113,7 +114,14 @@ def finish(
             shuffles = _SHUFFLES * len(bundle.encoders.columns) if shuffled else 0
             train = len(encoded["train"])
             passes = affordable(train, int(plan.train.batch), outcome.epochs, shuffles, shuffled)
-            if single := single_answers(bundle, prepared, held[judged], judged, answers, passes, clock):
+            try:
+                single = single_answers(bundle, prepared, held[judged], judged, answers, passes, clock)
+            except (LimpidError, RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+                # The model is saved and judged: what cannot be explained, by a file that changed meanwhile or a module
+                # of the user's own, is no reason to lose it.
+                single = []
+                tell(Noted("look", f"no single answer is explained in the report: {error}"))
+            if single:
                 folder.write(folder.explained, {"part": judged, "answers": single})
         from limpid.reporting.report import write_report
 

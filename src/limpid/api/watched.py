@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from limpid.api.prepare import Prepared
 from limpid.core.contracts import Task
+from limpid.core.errors import LimpidError
 from limpid.data.encoded import Encoded
+from limpid.data.table import Table
 from limpid.data.windows import Windows
 from limpid.explanation.encoded_row import shown_cell
 from limpid.explanation.looks import thumbnail
@@ -62,7 +65,7 @@ def _looks(prepared: Prepared, train: Encoded, places: Sequence[int]) -> dict[in
         names = part.table.names_of_rows(rows)
     else:
         columns = [n for n in prepared.draft.encoders.columns if n in part.table.columns][:_COLUMNS]
-        frame = part.table.read(columns, rows=rows) if columns else None
+        frame = _cells(part.table, columns, rows) if columns else None
         if frame is not None:
             most = _TEXT if len(columns) == 1 else _CELL
             cells = [{c: shown_cell(frame[c][n])[:most] for c in columns} for n in range(len(at))]
@@ -77,6 +80,14 @@ def _looks(prepared: Prepared, train: Encoded, places: Sequence[int]) -> dict[in
         }
         for n, place in enumerate(at.tolist())
     }
+
+
+def _cells(table: Table, columns: list[str], rows: np.ndarray) -> pl.DataFrame | None:
+    """Raw cells; None where the file has changed since, which is no reason to lose what was learnt."""
+    try:
+        return table.read(columns, rows=rows)
+    except LimpidError:
+        return None
 
 
 def _targets(task: Task, target: np.ndarray) -> list[str]:
