@@ -97,3 +97,18 @@ def test_large_pictures_are_made_small_with_their_sums_in_place() -> None:
     assert small["heat"][0][0] == pytest.approx(heat[:3, :3].mean(), abs=1e-6)
     series = {"kind": "series", "heat": [1.0], "line": [2.0]}
     assert _smaller(series) == series
+
+
+@pytest.mark.parametrize("error", [RuntimeError("it gave up"), ValueError("it gave up")])
+def test_an_explanation_that_fails_costs_the_section_and_not_the_run(
+    table: pl.DataFrame, tmp_path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_given: object, **_named: object) -> None:
+        raise error
+
+    monkeypatch.setattr("limpid.explanation.answer.explain_row", fails)
+    run = quick(table.drop("score", "note", "since"), "answer", tmp_path / "run", net="mlp", set=LONGER)
+    assert not (run.path / "explained.json").exists()
+    assert run.report.is_file() and run.metrics["test"]
+    said = [e["text"] for e in run.events() if e["event"] == "Noted"]
+    assert any("no single answer is explained in the report: it gave up" in text for text in said)

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 import limpid
+from limpid.core.events import TrainingEnded
 
 pytestmark = pytest.mark.slow
 
@@ -98,3 +99,19 @@ def test_the_report_of_a_run_at_work_shows_what_there_is(run, tmp_path):
     assert "Inside the layers" in page and "This run has no figures yet" in page
     with pytest.raises(limpid.LimpidError, match="not finished"):
         limpid.report(tmp_path)
+
+
+def test_a_file_that_changes_while_it_learns_costs_the_cells_and_not_the_run(frame, tmp_path):
+    path = tmp_path / "data.parquet"
+    frame[0].write_parquet(path)
+
+    def listen(event):
+        if isinstance(event, TrainingEnded):
+            path.touch()
+
+    settings = {"train.epochs": 5, "evaluate.baselines": False, "train.folds": 0, "train.refit": False}
+    run = limpid.train(
+        str(path), target="answer", net="mlp", out=tmp_path / "r", quiet=True, set=settings, listen=listen
+    )
+    found = run.training["examples"]["hardest"]
+    assert found and all(row["cells"] == {} and row["target"] in ("yes", "no") for row in found)
