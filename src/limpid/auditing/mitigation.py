@@ -3,7 +3,7 @@
 Post-processing after Hardt et al. 2016: a row counts as positive above a threshold of its group. Of all thresholds that
 keep accuracy within one point, those with the smallest equalised-odds gap are taken. The model itself stays as it is.
 
-Legend of shapes: N rows, G groups, S samples.
+Legend of shapes: N rows, G groups.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from limpid.auditing.crossed import Crossed, samples
 from limpid.auditing.cuts import choose
 from limpid.auditing.findings import Finding
 from limpid.auditing.judged import Judged
@@ -21,9 +22,6 @@ from limpid.core.seeds import generator
 from limpid.data.groups import SMALLEST, Grouping
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
-
-_REPEATS = 400
 
 
 @dataclass(frozen=True)
@@ -104,26 +102,27 @@ def thresholds(
     true, chance = judged.target == k, judged.prediction.values[:, k]
     before, after = judged.decided == k, chance > ours[codes]
     # The gap is between groups whose rates are known: the same that the tables of groups compare.
-    counts = [np.bincount(codes[mask], minlength=len(grouping.names)) for mask in (true, ~true)]
-    large = np.flatnonzero(np.minimum(*counts) >= SMALLEST)
-    if len(large) < 2:
+    ways = [
+        Crossed(said == true, said == true, true.astype(np.int64), 2, codes, len(grouping.names))
+        for said in (before, after)
+    ]
+    if len(ways[0].large) < 2:
         return None
-    inside = np.isin(codes, large)
-    dense = np.searchsorted(large, codes[inside])
-    figures = _Counts(true[inside], before[inside], after[inside], dense, len(large))
-    whole = figures(np.ones((1, int(inside.sum()))))[0]
-    drawn = figures(_samples(int(inside.sum()), seed))
-    cost = np.quantile(drawn[:, 0] - drawn[:, 1], [0.025, 0.975])
-    narrowed = np.nanquantile(drawn[:, 2] - drawn[:, 3], [0.025, 0.975])
+    count = ways[0].count
+    weights = samples(count, generator(seed, "audit", "trade"))
+    whole = [way.figures(np.ones((1, count)))[0] for way in ways]
+    drawn = [way.figures(weights) for way in ways]
+    cost = np.quantile(drawn[0][:, 0] - drawn[1][:, 0], [0.025, 0.975])
+    narrowed = np.nanquantile(drawn[0][:, 1] - drawn[1][:, 1], [0.025, 0.975])
     if not np.isfinite(whole).all():
         return None
     return Trade(
         grouping.name,
         {name: float(cuts.get(name, own)) for name, at in grouping.members() if len(at) >= SMALLEST},
         f"{len(rows):,} {chosen_on}" if chosen_on == "validation rows" else chosen_on,
-        int(inside.sum()),
-        (float(whole[0]), float(whole[1])),
-        (float(whole[2]), float(whole[3])),
+        count,
+        (float(whole[0][0]), float(whole[1][0])),
+        (float(whole[0][1]), float(whole[1][1])),
         (float(cost[0]), float(cost[1])),
         (float(narrowed[0]), float(narrowed[1])),
     )
@@ -136,37 +135,6 @@ def _own_threshold(judged: Judged) -> float:
         return 0.5
     low, high = float(chance[~said].max()), float(chance[said].min())
     return 0.5 if low < 0.5 <= high else (low + high) / 2
-
-
-class _Counts:
-    """Accuracy before and after and both gaps, for many weightings of the same rows."""
-
-    def __init__(self, true: Array, before: Array, after: Array, codes: Array, groups: int) -> None:
-        self._right = np.stack([before == true, after == true], axis=1).astype(np.float64)
-        cell = np.zeros((len(true), 2 * groups))
-        cell[np.arange(len(true)), codes + groups * (~true)] = 1.0
-        self._of = cell  # positives of each group, then negatives
-        self._said = [cell * before[:, None], cell * after[:, None]]
-        self._groups = groups
-
-    def __call__(self, weights: Floats) -> Floats:
-        """(S,4) from weights (S,N)."""
-        share = weights @ self._right / weights.sum(axis=1, keepdims=True)
-        base = weights @ self._of
-        gaps = []
-        for said in self._said:
-            rates = np.divide(weights @ said, base, out=np.full(base.shape, np.nan), where=base > 0)
-            of_true, of_false = rates[:, : self._groups], rates[:, self._groups :]
-            gaps.append(
-                np.maximum(of_true.max(axis=1) - of_true.min(axis=1), of_false.max(axis=1) - of_false.min(axis=1))
-            )
-        return np.concatenate([share, np.stack(gaps, axis=1)], axis=1)
-
-
-def _samples(rows: int, seed: int) -> Floats:
-    random = generator(seed, "audit", "trade")
-    repeats = _REPEATS if rows <= 20_000 else 100
-    return np.stack([np.bincount(random.integers(0, rows, rows), minlength=rows) for _ in range(repeats)]).astype(float)
 
 
 def finding_of(trade: Trade) -> Finding:

@@ -1,6 +1,6 @@
 """What do ways of treating groups alike cost? Accuracy against gap of models that were trained so, on the same rows.
 
-Legend of shapes: N rows, G groups, K classes, S bootstrap samples.
+Legend of shapes: N rows.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from limpid.auditing.crossed import Crossed, samples
 from limpid.auditing.findings import Finding
 from limpid.auditing.judged import Judged
 from limpid.core.seeds import generator
 from limpid.data.groups import SMALLEST, Grouping
 
 Array = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
 
-_REPEATS, _MOST_CLASSES = 400, 10
+_MOST_CLASSES = 10
 POINT = 0.01
 """How much of the accuracy (of the error, relative to it) a way may cost to be recommended."""
 
@@ -122,40 +122,41 @@ def weigh(answers: Sequence[Answered], grouping: Grouping, valid_groups: Groupin
         valid_groups: of the validation rows.
         seed: of the bootstrap.
     """
-    tables = [_Table(a.judged, grouping) for a in answers]
-    by = [_Table(a.valid, valid_groups) for a in answers]
-    first = tables[0]
+    tables = [_crossed(a.judged, grouping) for a in answers]
+    by = [_crossed(a.valid, valid_groups).crossed for a in answers]
+    first, classes = tables[0].crossed, bool(tables[0].classes)
     if len(first.large) < 2 or len(by[0].large) < 2:
         why = f"fewer than two groups of {grouping.name} have {SMALLEST} judged rows and validation rows of each class"
         return Trades(grouping.name, why=why)
-    weights = _samples(first.count, seed)
     ones = np.ones((1, first.count))
-    whole = [t.figures(ones)[0] for t in tables]
-    drawn = [t.figures(weights) for t in tables]
-    chosen = [t.figures(np.ones((1, t.count)))[0] for t in by]
-    sign = 1.0 if first.classes else -1.0  # a smaller error is the better one
+    weights = samples(first.count, generator(seed, "audit", "trades"))
+    drawn = [t.crossed.figures(weights) for t in tables]
+    sign = 1.0 if classes else -1.0  # a smaller error is the better one
     ways = []
-    for place, answer in enumerate(answers):
-        cost = np.nanquantile(sign * (drawn[0][:, 0] - drawn[place][:, 0]), [0.025, 0.975])
-        narrowed = np.nanquantile(drawn[0][:, 1] - drawn[place][:, 1], [0.025, 0.975])
+    for answer, table, valid, each in zip(answers, tables, by, drawn, strict=True):
+        score, gap = map(float, table.crossed.figures(ones)[0])
+        chosen_score, chosen_gap = map(float, valid.figures(np.ones((1, valid.count)))[0])
+        cost = np.nanquantile(sign * (drawn[0][:, 0] - each[:, 0]), [0.025, 0.975])
+        narrowed = np.nanquantile(drawn[0][:, 1] - each[:, 1], [0.025, 0.975])
+        shares = table.selection
         ways.append(
             Way(
                 answer.name,
                 answer.settings,
-                float(whole[place][0]),
-                float(whole[place][1]),
-                float(whole[place][2]),
+                score,
+                gap,
+                gap if shares is None else shares,
                 (float(cost[0]), float(cost[1])),
                 (float(narrowed[0]), float(narrowed[1])),
-                float(chosen[place][0]),
-                float(chosen[place][1]),
+                chosen_score,
+                chosen_gap,
             )
         )
-    metric = "accuracy" if first.classes else "mean absolute error"
-    of = "rates of right answers, class by class (equalised odds)" if first.classes else "mean errors"
-    if first.classes and first.cells == 1:
+    metric = "accuracy" if classes else "mean absolute error"
+    of = "rates of right answers, class by class (equalised odds)" if classes else "mean errors"
+    if classes and first.cells == 1:
         of = "accuracies"
-    return Trades(grouping.name, tuple(ways), first.count, metric, of, _best(ways, bool(first.classes)))
+    return Trades(grouping.name, tuple(ways), first.count, metric, of, _best(ways, classes))
 
 
 def _best(ways: Sequence[Way], classes: bool) -> int:
@@ -173,68 +174,40 @@ def _best(ways: Sequence[Way], classes: bool) -> int:
     return min(allowed, key=lambda n: (ways[n].chosen_gap, n), default=0)
 
 
+@dataclass(frozen=True)
 class _Table:
-    """Rows in cells of group and truth, and how they were answered."""
+    """A model's answers, crossed with groups.
 
-    def __init__(self, judged: Judged, grouping: Grouping) -> None:
-        self.classes = len(judged.classes)
-        codes = grouping.codes
-        if self.classes:
-            truth: Array = np.asarray(judged.target, dtype=np.int64)
-            self.cells = self.classes if self.classes <= _MOST_CLASSES else 1
-            cell = truth if self.cells > 1 else np.zeros_like(truth)
-            said = judged.decided
-            self._value = (said == truth).astype(np.float64)
-            self._score = self._value
-            self._said = said if self.cells > 1 else np.zeros_like(said)
-        else:
-            truth = np.asarray(judged.target, dtype=np.float64).reshape(len(judged), -1)
-            error = np.asarray(judged.prediction.values, dtype=np.float64).reshape(len(judged), -1) - truth
-            self.cells = 1
-            cell = np.zeros(len(judged), dtype=np.int64)
-            self._value, self._score = error.mean(axis=1), np.abs(error).mean(axis=1)
-            self._said = cell
-        groups = len(grouping.names)
-        inside = codes >= 0
-        count = np.bincount(codes[inside] * self.cells + cell[inside], minlength=groups * self.cells)
-        self.large = np.flatnonzero(count.reshape(groups, self.cells).min(axis=1) >= SMALLEST)
-        kept = np.isin(codes, self.large)
-        self.count = int(kept.sum())
-        self._value, self._score, self._said = self._value[kept], self._score[kept], self._said[kept]
-        dense = np.searchsorted(self.large, codes[kept])
-        self._cell = _one_hot(dense * self.cells + cell[kept], len(self.large) * self.cells)
-        self._group = _one_hot(dense, len(self.large))
+    Args:
+        crossed: the answers.
+        classes: how many there are, 0 for numbers.
+        said: (N,) the class of each answer; empty for numbers.
+    """
 
-    def figures(self, weights: Floats) -> Floats:
-        """(S,3) score, gap, gap of shares from weights (S,N)."""
-        score = weights @ self._score / weights.sum(axis=1)
-        rates = _ratio(weights @ (self._cell * self._value[:, None]), weights @ self._cell)
-        gap = np.ptp(rates.reshape(len(weights), len(self.large), self.cells), axis=1).max(axis=1)
-        selection = gap
-        if self.classes and self.cells > 1:
-            shares = [
-                np.ptp(_ratio(weights @ (self._group * (self._said == k)[:, None]), weights @ self._group), axis=1)
-                for k in range(self.cells)
-            ]
-            selection = np.max(shares, axis=0)
-        return np.stack([score, gap, selection], axis=1)
+    crossed: Crossed
+    classes: int
+    said: Array
+
+    @property
+    def selection(self) -> float | None:
+        """The gap of the shares that are answered with a class; None where that is not asked."""
+        return self.crossed.gap_of_shares(self.said, self.classes) if self.crossed.cells > 1 else None
 
 
-def _one_hot(codes: Array, count: int) -> Floats:
-    found = np.zeros((len(codes), count))
-    found[np.arange(len(codes)), codes] = 1.0
-    return found
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    ratio: Floats = np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0)
-    return ratio
-
-
-def _samples(rows: int, seed: int) -> Floats:
-    random = generator(seed, "audit", "trades")
-    repeats = _REPEATS if rows <= 20_000 else 100
-    return np.stack([np.bincount(random.integers(0, rows, rows), minlength=rows) for _ in range(repeats)]).astype(float)
+def _crossed(judged: Judged, grouping: Grouping) -> _Table:
+    """Whether answers are right, true class by true class; numbers, and very many classes, are one cell."""
+    classes, groups = len(judged.classes), len(grouping.names)
+    if not classes:
+        truth = np.asarray(judged.target, dtype=np.float64).reshape(len(judged), -1)
+        error = np.asarray(judged.prediction.values, dtype=np.float64).reshape(len(judged), -1) - truth
+        cell = np.zeros(len(judged), dtype=np.int64)
+        crossed = Crossed(error.mean(axis=1), np.abs(error).mean(axis=1), cell, 1, grouping.codes, groups)
+        return _Table(crossed, 0, cell[:0])
+    target, said = np.asarray(judged.target, dtype=np.int64), judged.decided
+    cells = classes if classes <= _MOST_CLASSES else 1
+    cell = target if cells > 1 else np.zeros_like(target)
+    right = said == target
+    return _Table(Crossed(right, right, cell, cells, grouping.codes, groups), classes, said)
 
 
 def findings_of(found: Trades) -> list[Finding]:
