@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -19,8 +18,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.pace import CASES, Case, set_up
-from benchmarks.run import cpu
+from benchmarks.pace import CASES, Case, machine, read_arguments, set_up
 from limpid.core.run import RunFolder
 from limpid.training.supervised import fit
 
@@ -64,25 +62,17 @@ def measure(name: str, case: Case, steps: int, repeats: int, device: str) -> dic
         "batch": spec.batch,
         "rows": len(part),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "cpu": cpu(),
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
-        "torch": torch.__version__,
-        "load": [round(x, 2) for x in os.getloadavg()],
-        "at": time.strftime("%Y-%m-%dT%H:%M:%S"),
+        **machine(device),
     }
 
 
 def main() -> None:
     """Measure what was asked for; one JSON record a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)}")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    asked = parser.parse_args()
-    for name in asked.cases.split(","):
-        if name not in CASES:
-            parser.error(f"unknown case {name!r}; choose from {', '.join(CASES)}")
+    asked = read_arguments(parser)
+    for name in asked.cases:
         found = measure(name, CASES[name], asked.steps, asked.repeats, asked.device)
         print(json.dumps(found), flush=True)
         print(f"{name}: {100 * (found['ratio'] - 1):+.1f} % with the watch", file=sys.stderr)
