@@ -133,7 +133,7 @@ def set_up(case: Case, device: str) -> tuple[torch.nn.Module, Prepared, Encoded,
     part = encoded["train"]
     model, _ = prepared.build()
     plan, _ = finish_plan(prepared, part, lambda _event: None, model)
-    prepare_model(prepared, part, model)
+    prepare_model(prepared, part, model, plan.train)
     return model, prepared, part, plan.train
 
 
@@ -161,6 +161,13 @@ def measure(name: str, case: Case, seconds: float, repeats: int, device: str) ->
         "batch": spec.batch,
         "steps": steps,
         "parameters": sum(p.numel() for p in model.parameters()),
+        **machine(device),
+    }
+
+
+def machine(device: str) -> dict[str, Any]:
+    """What a figure of this kind was measured on, and when."""
+    return {
         "cpu": cpu(),
         "device": torch.cuda.get_device_name() if device == "cuda" else device,
         "torch": torch.__version__,
@@ -169,19 +176,27 @@ def measure(name: str, case: Case, seconds: float, repeats: int, device: str) ->
     }
 
 
+def read_arguments(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line with what benchmarks of these cases share: `cases`, a list of their names, and `device`."""
+    parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)}")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    asked = parser.parse_args()
+    asked.cases = asked.cases.split(",")
+    for name in asked.cases:
+        if name not in CASES:
+            parser.error(f"unknown case {name!r}; choose from {', '.join(CASES)}")
+    return asked
+
+
 def main() -> None:
     """Measure what was asked for; one JSON record a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default=",".join(CASES), help=f"of {', '.join(CASES)}")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the hand-written loop, each time")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--record", default=None, help="day of a record to write, pace-DAY.json")
-    asked = parser.parse_args()
+    asked = read_arguments(parser)
     found = []
-    for name in asked.cases.split(","):
-        if name not in CASES:
-            parser.error(f"unknown case {name!r}; choose from {', '.join(CASES)}")
+    for name in asked.cases:
         found.append(measure(name, CASES[name], asked.seconds, asked.repeats, asked.device))
         print(json.dumps(found[-1]), flush=True)
         print(f"{name}: {found[-1]['ratio']} times the rows of a hand-written loop", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from limpid.api.finish import all_metrics
-from limpid.api.prepare import Prepared, reserve, stage
+from limpid.api.prepare import WATCHED_ROWS, Prepared, reserve, stage
 from limpid.bundle.model import forward
 from limpid.core.contracts import Prediction
-from limpid.core.events import Listener, Noted, StageStarted
+from limpid.core.events import Listener, Noted, StageStarted, unheard
 from limpid.core.forms import FieldsShape
 from limpid.core.run import RunFolder
 from limpid.core.seeds import derive, generator
@@ -24,6 +25,7 @@ from limpid.layers.line import LineHead, blended
 from limpid.planning.assemble import Assembled
 from limpid.planning.begin import put_weights
 from limpid.planning.plan import Plan
+from limpid.planning.train_spec import TrainSpec
 from limpid.training.fairness import reweighed
 from limpid.training.supervised import fit
 
@@ -120,7 +122,7 @@ def repeated(
         name: of its checkpoints and its random numbers.
     """
     model, _ = prepared.build()
-    prepare_model(prepared, rows, model)
+    prepare_model(prepared, rows, model, plan.train)
     if not outcome.best_step:
         return model.eval()
     spec = plan.train
@@ -134,25 +136,67 @@ def repeated(
         patience=0,
         watch=False,  # what is shown of a training is shown of the first
     )
-    done = fit(
+    seed = derive(plan.seed, name)
+    fitted(prepared, model, rows, None, spec, seed=seed, folder=folder.checkpoint / name, resume=resume)
+    model.fold()
+    return model
+
+
+def fitted(
+    prepared: Prepared,
+    model: Assembled,
+    train: Encoded,
+    valid: Encoded | None,
+    spec: TrainSpec,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    resume: bool = False,
+    tell: Listener = unheard,
+    deadline: float | None = None,
+) -> Outcome:
+    """One training of the prepared data, of whatever rows.
+
+    Args:
+        model: trained in place.
+        train, valid: encoded rows.
+        spec: settings without any "auto".
+        seed: what order and dropout follow from.
+        folder: of the checkpoints, or None.
+        resume: whether to go on from a checkpoint where there is one.
+        tell: hears events.
+        deadline: `time.monotonic()` value to be done by, or None.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted; what can be gone on with is saved.
+        TrainingError, RunError: as `training.supervised.fit` has them.
+    """
+    request = prepared.request
+    outcome = fit(
         model,
         prepared.draft.task,
-        rows,
-        None,
+        train,
+        valid,
         spec,
-        seed=derive(plan.seed, name),
-        device=prepared.request.device,
-        folder=folder.checkpoint / name,
+        seed=seed,
+        device=request.device,
+        folder=folder,
         resume=resume,
-        loss=prepared.request.loss,
-        metric=prepared.request.metric,
+        tell=tell,
+        deadline=deadline,
+        loss=request.loss,
+        metric=request.metric,
         columns=columns_of(prepared),
         augment=prepared.augmentation(),
     )
-    if done.stopped == "interrupted":
+    if outcome.stopped == "interrupted":
         raise KeyboardInterrupt
-    model.fold()
-    return model
+    return outcome
+
+
+def looked_at(prepared: Prepared, valid: Encoded) -> Encoded:
+    """The validation rows that a training looks at: of very many a sample."""
+    return sample_of(valid, WATCHED_ROWS, derive(prepared.draft.seed, "watched"))
 
 
 def fold(
@@ -311,10 +355,11 @@ def sample_of(part: Encoded, most: int, seed: int, most_bytes: int = _SAMPLE_BYT
     return part.take(np.sort(generator(seed, "sample").choice(len(part), most, replace=False)))
 
 
-def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled) -> None:
-    """Have the network look once at training examples; what it starts from has the last word."""
+def prepare_model(prepared: Prepared, train_part: Encoded, model: Assembled, spec: TrainSpec) -> None:
+    """Have the network look once at training examples, weighted as the training will weigh them; what it starts from
+    has the last word."""
     part = sample_of(train_part, _PREPARE_ROWS, derive(prepared.draft.seed, "prepare rows"), _PREPARE_BYTES)
-    part = reweighed(part, prepared.asked)
+    part = reweighed(part, spec)
     assert part.target is not None
     batch = {name: torch.from_numpy(np.array(a)) for name, a in part.arrays.items()}
     target = prepared.draft.task.prepare_target(torch.from_numpy(np.array(part.target)))

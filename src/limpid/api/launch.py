@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limpid.api.again import again, columns_of, prepare_model, sample_of
+from limpid.api.again import again, fitted, looked_at, prepare_model, sample_of
 from limpid.api.fair import with_groups
 from limpid.api.finish import finish
 from limpid.api.forecasts import windows_of
 from limpid.api.frozen import with_features
-from limpid.api.prepare import JUDGED_ROWS, WATCHED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
+from limpid.api.prepare import JUDGED_ROWS, Prepared, encode, finish_plan, prepare, reserve, stage
 from limpid.api.request import Request, read_request
 from limpid.api.runs import Run
 from limpid.api.shown import seen
@@ -161,7 +161,6 @@ def _run(request: Request, folder: RunFolder, tell: Listener, *, resume: bool) -
 
 def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume: bool) -> None:
     from limpid.evaluation import baselines, forecast_baselines
-    from limpid.training.supervised import fit
 
     request = prepared.request
     folder.write(folder.profile, prepared.profile)
@@ -218,34 +217,27 @@ def _carry_out(prepared: Prepared, folder: RunFolder, tell: Listener, *, resume:
         write_plan(plan, folder.plan)
     if request.clock.budget is None:
         tell(Noted("info", f"training takes about {_spoken(expected)} at most; early stopping usually ends it sooner"))
-    prepare_model(prepared, train_part, model)
+    prepare_model(prepared, train_part, model, plan.train)
     left = None
     if request.clock.budget is not None:
         left = request.clock.deadline(reserve(request.clock.budget, len(train_part)) + prepared.judging)
     try:
-        outcome = fit(
+        outcome = fitted(
+            prepared,
             model,
-            prepared.draft.task,
             train_part,
-            sample_of(valid_part, WATCHED_ROWS, derive(prepared.draft.seed, "watched")),
+            looked_at(prepared, valid_part),
             plan.train,
             seed=derive(plan.seed, "training"),
-            device=request.device,
             folder=folder.checkpoint,
             resume=resume,
             tell=tell,
             deadline=left,
-            loss=request.loss,
-            metric=request.metric,
-            columns=columns_of(prepared),
-            augment=prepared.augmentation(),
         )
     except RunError:
         if earlier is not None:  # the checkpoint there is of another plan: the one that it belongs to
             write_bytes(folder.plan, earlier)
         raise
-    if outcome.stopped == "interrupted":
-        raise KeyboardInterrupt
     model.fold()
     if record := training_record(prepared, outcome.watched, train_part):
         folder.write(folder.training, record)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from limpid.api.again import columns_of, prepare_model, sample_of
+from limpid.api.again import fitted, looked_at, prepare_model
 from limpid.api.fair import with_groups
 from limpid.api.frozen import with_features
-from limpid.api.prepare import WATCHED_ROWS, Prepared, encode, prepare
+from limpid.api.prepare import Prepared, encode, prepare
 from limpid.api.replay import known_request
 from limpid.auditing.judged import Judged
 from limpid.auditing.trades import Answered, Trades, weigh
@@ -20,14 +20,13 @@ from limpid.bundle.model import Model as Bundle
 from limpid.bundle.model import forward
 from limpid.core.contracts import Prediction
 from limpid.core.errors import LimpidError
-from limpid.core.events import Event
+from limpid.core.events import unheard
 from limpid.core.run import RunFolder
 from limpid.core.seeds import derive
 from limpid.data.encoded import Encoded
 from limpid.data.groups import Grouping
 from limpid.planning.plan import Plan, plan_from_dict
 from limpid.planning.settings import read_recipe
-from limpid.training.supervised import fit
 
 STRENGTHS = (1.0, 3.0, 10.0)
 
@@ -51,7 +50,7 @@ def mitigate(folder: RunFolder, data: Any, held: Judged, grouping: Grouping) -> 
             return Trades(column, why="the network is a module of the user's own, which the run folder does not hold")
         if plan.train.epochs == 0:
             return Trades(column, why="the network is solved for in closed form, without steps to pay a penalty in")
-        prepared = prepare(request, _deaf, look=False)
+        prepared = prepare(request, unheard, look=False)
         try:
             return _mitigate(prepared, plan, held, grouping)
         finally:
@@ -65,11 +64,11 @@ def _mitigate(prepared: Prepared, plan: Plan, held: Judged, grouping: Grouping) 
         return Trades(grouping.name, why="for sets of labels trades are not measured")
     parts = {name: part for name, part in prepared.draft.parts.items() if name != "test"}
     prepared = replace(prepared, draft=replace(prepared.draft, parts=parts))
-    encoded = encode(prepared, _deaf, None)
+    encoded = encode(prepared, unheard, None)
     asked = plan.train.with_(fairness=(grouping.name,))
     encoded, _ = with_groups(prepared.draft, encoded, asked)
     model, _ = prepared.build()
-    encoded = with_features(prepared, model, encoded, _deaf)
+    encoded = with_features(prepared, model, encoded, unheard)
     valid = encoded["valid"]
     assert valid.group is not None
     names = tuple(str(n) for n in range(int(valid.group.max(initial=0)) + 1))
@@ -92,20 +91,8 @@ def _answered(
     train, valid = encoded["train"], encoded["valid"]
     spec = plan.train.with_(**changes, folds=0, refit=False, watch=False)
     model, _ = prepared.build()
-    prepare_model(prepared, train, model)
-    outcome = fit(
-        model,
-        prepared.draft.task,
-        train,
-        sample_of(valid, WATCHED_ROWS, derive(prepared.draft.seed, "watched")),
-        spec,
-        seed=derive(plan.seed, "training"),
-        device=prepared.request.device,
-        columns=columns_of(prepared),
-        augment=prepared.augmentation(),
-    )
-    if outcome.stopped == "interrupted":
-        raise KeyboardInterrupt
+    prepare_model(prepared, train, model, spec)
+    fitted(prepared, model, train, looked_at(prepared, valid), spec, seed=derive(plan.seed, "training"))
     model.fold()
     model.eval().cpu()
     task = deepcopy(prepared.draft.task)
@@ -137,7 +124,3 @@ def _judged(bundle: Bundle, valid: Encoded, prediction: Prediction) -> Judged:
         bundle.task.example_loss(target, prediction),
         valid.weight,
     )
-
-
-def _deaf(event: Event) -> None:
-    """Nobody hears of these trainings."""

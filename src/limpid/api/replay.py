@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from limpid.api.again import columns_of, prepare_model, sample_of
+from limpid.api.again import fitted, looked_at, prepare_model, sample_of
 from limpid.api.frozen import with_features
 from limpid.api.origin import MOST_CELLS, versions
-from limpid.api.prepare import JUDGED_ROWS, WATCHED_ROWS, Prepared, encode, prepare
+from limpid.api.prepare import JUDGED_ROWS, Prepared, encode, prepare
 from limpid.api.request import Request, choose_device, read_request
 from limpid.auditing.replayed import EDITED, Replay, compared
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import LimpidError, RequestError
-from limpid.core.events import FIRST_STEPS, Event, StepEnded
+from limpid.core.events import FIRST_STEPS, Event, StepEnded, unheard
 from limpid.core.files import digest
 from limpid.core.run import RunFolder
 from limpid.core.seeds import derive
@@ -27,7 +27,6 @@ from limpid.data.encoded import Encoded, joined
 from limpid.planning.plan import Plan, plan_from_dict
 from limpid.planning.settings import read_recipe
 from limpid.training.measure import device_key, machine_key
-from limpid.training.supervised import fit
 
 _CELLS = {"text": 10, "image": 100, "audio": 100, "series": 100, "window": 100}
 _MOST_FLOPS = 2e12  # of all steps, forward and back
@@ -64,7 +63,7 @@ def _replay(folder: RunFolder, bundle: Bundle, data: Any, net: Any) -> Replay:
     request, why = _request(folder, plan, (None, data), device, origin.get("data") or {}, net)
     if request is None:
         return Replay(why=why)
-    prepared = prepare(request, _deaf, look=False)
+    prepared = prepare(request, unheard, look=False)
     try:
         parts = {name: part for name, part in prepared.draft.parts.items() if name != "test"}
         prepared = replace(prepared, draft=replace(prepared.draft, parts=parts))
@@ -160,9 +159,9 @@ def _request(
 
 def _compared(folder: RunFolder, bundle: Bundle, plan: Plan, prepared: Prepared, differs: tuple[str, ...]) -> Replay:
     device = prepared.request.device
-    encoded = encode(prepared, _deaf, None)
+    encoded = encode(prepared, unheard, None)
     model, _ = prepared.build()
-    encoded = with_features(prepared, model, encoded, _deaf)
+    encoded = with_features(prepared, model, encoded, unheard)
     train_part, valid_part = encoded["train"], encoded["valid"]
     setting = f"{len(train_part):,} training rows, seed {plan.seed}, {plan.train.threads} threads, {device}"
     if plan.train.epochs == 0:
@@ -170,7 +169,7 @@ def _compared(folder: RunFolder, bundle: Bundle, plan: Plan, prepared: Prepared,
             valid = sample_of(valid_part, JUDGED_ROWS, derive(plan.seed, "judged", "valid"))
             train_part = joined(train_part, valid)
             setting = f"{len(train_part):,} training and validation rows, seed {plan.seed}, {device}"
-        prepare_model(prepared, train_part, model)
+        prepare_model(prepared, train_part, model, plan.train)
         if plan.train.refit is not True:
             model.fold()
         return Replay("weights", gap=_apart(model, bundle.network), setting=setting, differs=differs)
@@ -181,7 +180,7 @@ def _compared(folder: RunFolder, bundle: Bundle, plan: Plan, prepared: Prepared,
         return Replay(why="the run does not hold the losses of its first steps")
     if steps == 0:
         return Replay(why=f"a step takes {each:.1e} operations, the limit is {_MOST_FLOPS:.0e}")
-    prepare_model(prepared, train_part, model)
+    prepare_model(prepared, train_part, model, plan.train)
     heard = _losses(prepared, plan, model, train_part, valid_part, steps)
     return compared(recorded[:steps], heard, setting, differs)
 
@@ -198,20 +197,15 @@ def _losses(
 
     # Only one schedule asks how good the network is on validation rows.
     looks = plan.train.schedule == "plateau"
-    outcome = fit(
+    fitted(
+        prepared,
         model,
-        prepared.draft.task,
         train_part,
-        sample_of(valid_part, WATCHED_ROWS, derive(prepared.draft.seed, "watched")) if looks else None,
+        looked_at(prepared, valid_part) if looks else None,
         plan.train.with_(stop_step=steps),
         seed=derive(plan.seed, "training"),
-        device=prepared.request.device,
         tell=listen,
-        columns=columns_of(prepared),
-        augment=prepared.augmentation(),
     )
-    if outcome.stopped == "interrupted":
-        raise KeyboardInterrupt
     return [heard[step] for step in sorted(heard)]
 
 
@@ -237,7 +231,3 @@ def _apart(one: torch.nn.Module, other: torch.nn.Module) -> float:
         a, b = value.double(), there[name].cpu().double()
         gaps.append(float((a - b).abs().max() / torch.maximum(a.abs().max(), b.abs().max())))
     return max(gaps)
-
-
-def _deaf(event: Event) -> None:
-    """Nobody hears of a replay."""

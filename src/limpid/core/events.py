@@ -169,6 +169,10 @@ Listener = Callable[[Event], None]
 """Hears every event; an error in a listener is a fault of ours, so it is not caught."""
 
 
+def unheard(event: Event) -> None:
+    """A listener for what nobody wants to hear of."""
+
+
 def broadcast(*listeners: Listener) -> Listener:
     """One listener that passes each event on to several."""
 

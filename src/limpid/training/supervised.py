@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from limpid.core.contracts import Metric, Task
-from limpid.core.events import GuardActed, Listener, Noted, TrainingEnded
+from limpid.core.events import GuardActed, Listener, Noted, TrainingEnded, unheard
 from limpid.data.encoded import Encoded
 from limpid.planning.assemble import rows_at_once
 from limpid.planning.augmentation import Augmentation
@@ -56,7 +56,7 @@ def fit(
     device: str = "cpu",
     folder: Path | None = None,
     resume: bool = False,
-    tell: Listener = lambda _event: None,
+    tell: Listener = unheard,
     deadline: float | None = None,
     loss: Loss | None = None,
     metric: Metric | None = None,
