@@ -172,10 +172,9 @@ def _audit(
     if columns:
         tables, cuts, chosen, of_groups = _unequal(subject, columns)
         findings += of_groups
-        for grouping in chosen if anew is not None else ():
-            assert anew is not None
-            trained.append(anew(held, grouping))
-            findings += trades.findings_of(trained[-1])
+        if anew is not None:
+            trained = [anew(held, grouping) for grouping in chosen]
+            findings += [f for trade in trained for f in trades.findings_of(trade)]
     if subject.cells is not None:
         part = None if subject.why else everything.part
         target = list(held.bundle.targets)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from limpid.api.model import Model, load
-from limpid.api.record import Record
+from limpid.api.record import Record, answered
 from limpid.api.rows import Rows, read_rows
 from limpid.bundle.model import Model as Bundle
 from limpid.core.errors import RequestError
@@ -26,8 +26,7 @@ class Explanation(Record):
 
     Args:
         record: everything as plain data; of one row "units" and "methods", the best first; of the whole model
-            "importance", "curves", "pairs", "map", "prototypes" and
-            "surface".
+            "importance", "curves", "pairs", "map", "prototypes" and "surface".
         repairs: what had to be mended in the rows.
     """
 
@@ -115,17 +114,15 @@ def _one(bundle: Bundle, one: Rows, usual: Rows, fixed: Sequence[str]) -> dict[s
     from limpid.explanation.units import typical
 
     prediction = bundle.task.predict(bundle.raw(one.arrays))
-    decoded = bundle.task.decode(prediction)
     found = explain_row(bundle, one.frame, one.arrays, typical(usual.arrays), prediction)
-    answer = {name: (v := decoded[name].to_list())[0] if len(decoded) == 1 else v for name in decoded.columns}
     others = usual.take(np.flatnonzero(usual.rows != one.rows[0]))
     near = nearest(bundle, one.arrays, others.arrays) if len(others) else []
     return {
         "row": int(one.rows[0]),
         "name": None if one.names is None else one.names[0],
         "reference_rows": len(usual),
-        "answer": answer,
-        "truth": None if one.target is None else _plain(bundle.task.readable(one.target[:1])),
+        "answer": answered(bundle.task.decode(prediction)),
+        "truth": one.truth(bundle),
         "neighbours": [_neighbour(bundle, others, place, distance) for place, distance in near],
         "turned_by": None if one.names is not None else counterfactual(bundle, one.frame, others.frame, fixed),
         **found,
@@ -137,10 +134,4 @@ def _neighbour(bundle: Bundle, others: Rows, place: int, distance: float) -> dic
 
     row = others.take([place])
     cells = {name: shown_cell(row.frame[name][0])[:120] for name in row.frame.columns[:12]}
-    truth = None if row.target is None else _plain(bundle.task.readable(row.target))
-    return {"row": int(row.rows[0]), "distance": distance, "truth": truth, "cells": cells}
-
-
-def _plain(values: list[Any]) -> Any:
-    value = values[0] if len(values) == 1 else values
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return {"row": int(row.rows[0]), "distance": distance, "truth": row.truth(bundle), "cells": cells}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from limpid.core.files import write_text
 from limpid.core.repairs import Repairs
 
@@ -42,3 +44,9 @@ class Record:
 
     def _page(self) -> str:
         raise NotImplementedError
+
+
+def answered(decoded: pl.DataFrame) -> dict[str, Any]:
+    """What `limpid predict` says of one row, by column; lists where it has several lines, as steps of a forecast."""
+    columns = decoded.to_dict(as_series=False)
+    return {name: values[0] if len(values) == 1 else values for name, values in columns.items()}

@@ -51,6 +51,10 @@ class Rows:
             self.where,
         )
 
+    def truth(self, bundle: Bundle) -> Any:
+        """The first row's target as a person would write it; None where it has none."""
+        return None if self.target is None else bundle.task.readable(self.target[:1])[0]
+
     def __len__(self) -> int:
         return len(self.rows)
 

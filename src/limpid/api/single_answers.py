@@ -12,6 +12,7 @@ import numpy as np
 
 from limpid.api.clock import Clock
 from limpid.api.prepare import Prepared
+from limpid.api.record import answered
 from limpid.bundle.model import Model as Bundle
 from limpid.core.contracts import Prediction
 from limpid.core.repairs import Repairs
@@ -21,12 +22,8 @@ from limpid.data.windows import Windows
 METHODS = ("integrated gradients", "occlusion", "Grad-CAM")
 SHARE = 5
 """Seeing through may take a fifth of what the training took."""
-_PATH, _FINER, _AGAIN, _BACK = (
-    64,
-    128,
-    8,
-    3,
-)  # points of a path; checks that ask again; a backward pass costs two forward ones
+_PATH, _FINER = 64, 128  # points of a path, and of the one that checks it
+_AGAIN, _BACK = 8, 3  # checks that ask again; there and back costs three times the way there
 _CALL, _CALLS = 64, 120  # rows that a call costs at least; calls' worth of everything around them
 _SHUFFLED = 400  # operations for each weight in four shuffles
 _USUAL, _SIDE = 300, 96
@@ -84,15 +81,14 @@ def single_answers(
         if end is not None:
             longest = max(longest, time.monotonic() - begun)
         decoded = bundle.task.decode(answer)
-        truth = bundle.task.readable(np.asarray(part.target[[place]]))[0]
         record["pictures"] = [_smaller(p) for p in record["pictures"]]
         found.append(
             {
                 "why": why,
                 "row": int(row[0]),
                 "name": source.table.names_of_rows(row)[0] if isinstance(source.table, Windows) else None,
-                "answer": {c: decoded[c].to_list()[0] for c in decoded.columns} if len(decoded) == 1 else {},
-                "truth": truth.tolist() if isinstance(truth, np.ndarray) else truth,
+                "answer": answered(decoded) if len(decoded) == 1 else {},
+                "truth": bundle.task.readable(np.asarray(part.target[[place]]))[0],
                 **record,
             }
         )

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from limpid.api.model import Model, load
-from limpid.api.record import Record
-from limpid.api.rows import Rows, read_rows
-from limpid.bundle.model import Model as Bundle
+from limpid.api.record import Record, answered
+from limpid.api.rows import read_rows
 from limpid.core.repairs import Repairs
 from limpid.core.run import RunFolder
 from limpid.core.spec import parse
@@ -55,10 +52,11 @@ def trace(run: str | Path | Model, data: Any, *, row: int = 0, net: Any = None) 
 
     model = run if isinstance(run, Model) else load(run, net=net)
     bundle, repairs = model.bundle, Repairs()
+    task = bundle.task
     table = open_table(data)
     rows = read_rows(bundle, table, repairs, targets=False, row=row)
     train = None if isinstance(run, Model) else _train_spec(Path(run))
-    found = trace_network(bundle.network, bundle.task, rows.arrays, rows.target, train)
+    found = trace_network(bundle.network, task, rows.arrays, rows.target, train)
     before, after = found.pop("answers")
     if bundle.more:
         found["notes"].append(
@@ -67,9 +65,9 @@ def trace(run: str | Path | Model, data: Any, *, row: int = 0, net: Any = None) 
         )
     if rows.target is None:
         found["notes"].append("the row has no target that the model knows, so there is no loss and no way back")
-    found["output"] |= {"prediction": _answer(bundle, before), "truth": _truth(bundle, rows)}
+    found["output"] |= {"prediction": answered(task.decode(task.predict(before))), "truth": rows.truth(bundle)}
     if after is not None:
-        found["update"]["prediction_after"] = _answer(bundle, after)
+        found["update"]["prediction_after"] = answered(task.decode(task.predict(after)))
     record = {
         "row": int(rows.rows[0]),
         "name": None if rows.names is None else rows.names[0],
@@ -93,17 +91,3 @@ def _train_spec(path: Path) -> TrainSpec | None:
         return None
     spec = parse(TrainSpec, read_recipe(folder.plan).get("train", {}), where=f"{folder.plan}, train")
     return None if spec.autos() else spec
-
-
-def _answer(bundle: Bundle, raw: np.ndarray) -> dict[str, Any]:
-    """The columns of `limpid predict` for raw outputs (1,K) or (1,M,K)."""
-    decoded = bundle.task.decode(bundle.task.predict(raw))
-    return {name: _plain(decoded[name].to_list()) for name in decoded.columns}
-
-
-def _truth(bundle: Bundle, rows: Rows) -> Any:
-    return None if rows.target is None else _plain(bundle.task.readable(rows.target[:1]))
-
-
-def _plain(values: list[Any]) -> Any:
-    return values[0] if len(values) == 1 else values
