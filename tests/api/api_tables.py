@@ -42,3 +42,26 @@ def quick(data: Any, target: str | list[str], out: Path, **options: Any) -> limp
     """A training of a few epochs."""
     settings = {**QUICK, **options.pop("set", {})}
     return limpid.train(data, target=target, out=out, quiet=True, set=settings, **options)
+
+
+def biased(rows: int) -> pl.DataFrame:
+    """People of two sexes with a skill, by which one is hired, and paid, as if it were more of the other's."""
+    draw = np.random.default_rng(0)
+    sex = draw.choice(["f", "m"], rows)
+    skill = draw.normal(size=rows)
+    hired = np.where(skill + 1.5 * (sex == "m") + 0.7 * draw.normal(size=rows) > 0.6, "yes", "no")
+    pay = 10 * skill + 8.0 * (sex == "m") + draw.normal(size=rows)
+    height = 165 + 12 * (sex == "m") + 6 * draw.normal(size=rows)
+    age = draw.integers(20, 60, rows)
+    return pl.DataFrame({"skill": skill, "sex": sex, "height": height, "age": age, "hired": hired, "pay": pay})
+
+
+FAIR = {
+    "train.epochs": 12,
+    "evaluate.baselines": False,
+    "net.width": 32,
+    "train.folds": 0,
+    "train.refit": False,
+    "evaluate.importance": False,
+}
+"""One quick fit, long enough that a gap between groups is learnt, and can be taken out again."""

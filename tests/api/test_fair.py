@@ -3,6 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
+from api_tables import FAIR, biased
 
 import limpid
 from limpid.core.schema import ColumnSpec
@@ -13,28 +14,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def frame():
-    draw = np.random.default_rng(0)
-    n = 5000
-    sex = draw.choice(["f", "m"], n)
-    skill = draw.normal(size=n)
-    hired = np.where(skill + 1.5 * (sex == "m") + 0.7 * draw.normal(size=n) > 0.6, "yes", "no")
-    pay = 10 * skill + 8.0 * (sex == "m") + draw.normal(size=n)
-    height = 165 + 12 * (sex == "m") + 6 * draw.normal(size=n)
-    age = draw.integers(20, 60, n)
-    return pl.DataFrame({"skill": skill, "sex": sex, "height": height, "age": age, "hired": hired, "pay": pay})
+    return biased(5000)
 
 
 def quick(frame, out, target="hired", **sets):
-    usual = {
-        "train.epochs": 12,
-        "evaluate.baselines": False,
-        "net.width": 32,
-        "train.folds": 0,
-        "train.refit": False,
-        "evaluate.importance": False,
-    }
     other = "pay" if target == "hired" else "hired"
-    return limpid.train(frame.drop(other), target=target, net="mlp", out=out, quiet=True, set={**usual, **sets})
+    return limpid.train(frame.drop(other), target=target, net="mlp", out=out, quiet=True, set={**FAIR, **sets})
 
 
 def gap(run, frame):

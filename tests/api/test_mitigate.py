@@ -6,6 +6,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from api_tables import FAIR, biased
 
 import limpid
 from limpid.auditing.trades import Answered, findings_of, weigh
@@ -16,12 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def table():
-    draw = np.random.default_rng(0)
-    n = 6000
-    sex = draw.choice(["f", "m"], n)
-    skill = draw.normal(size=n)
-    hired = np.where(skill + 1.5 * (sex == "m") + 0.7 * draw.normal(size=n) > 0.6, "yes", "no")
-    return pl.DataFrame({"skill": skill, "sex": sex, "hired": hired, "pay": 10 * skill + 8.0 * (sex == "m")})
+    return biased(6000).select("skill", "sex", "hired", "pay")
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +28,7 @@ def file(tmp_path_factory):
 
 
 def quick(data, out, target="hired", net="mlp", **sets):
-    usual = {
-        "train.epochs": 12,
-        "evaluate.baselines": False,
-        "net.width": 32,
-        "train.folds": 0,
-        "train.refit": False,
-        "evaluate.importance": False,
-    }
-    return limpid.train(data, target=target, net=net, out=out, quiet=True, set={**usual, **sets})
+    return limpid.train(data, target=target, net=net, out=out, quiet=True, set={**FAIR, **sets})
 
 
 @pytest.fixture(scope="module")
