@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from limpid.api.forecasts import cutting_of, judged_windows
+from limpid.api.prepare import forecast_draft
 from limpid.api.replay import known_request
 from limpid.api.request import Request
 from limpid.auditing.judged import Judged, Stretches, joined, judge
@@ -25,7 +26,6 @@ from limpid.core.run import RunFolder
 from limpid.data.table import Table
 from limpid.data.timelines import Book
 from limpid.data.windows import Windows
-from limpid.planning.forecast import decide_forecast
 
 MOST_WINDOWS = 4_000
 """Of each part so many windows, spread evenly."""
@@ -128,14 +128,7 @@ def _of_run(bundle: Bundle, folder: RunFolder, data: Table) -> _Run | None:
         request = known_request(folder, (data, None))
         if request is None:
             return None
-        draft = decide_forecast(
-            request.tables,
-            request.settings,
-            target=request.target,
-            seed=request.seed,
-            source=request.source,
-            seconds=None,
-        )
+        draft = forecast_draft(request)
     except LimpidError:
         return None  # the audit says that the training windows are not known
     parts = {}

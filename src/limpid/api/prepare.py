@@ -171,14 +171,7 @@ def asked_training(request: Request) -> TrainSpec:
 def _draft(request: Request, starts: Starts) -> Draft:
     seconds = training_seconds(request, request.tables["train"].rows)
     if asks_forecast(request.task, request.settings):
-        return decide_forecast(
-            request.tables,
-            request.settings,
-            target=request.target,
-            seed=request.seed,
-            source=request.source,
-            seconds=seconds,
-        )
+        return forecast_draft(request, seconds)
     return decide_data(
         request.tables,
         request.settings,
@@ -188,6 +181,23 @@ def _draft(request: Request, starts: Starts) -> Draft:
         source=request.source,
         seconds=seconds,
         starts=starts,
+    )
+
+
+def forecast_draft(request: Request, seconds: float | None = None) -> Draft:
+    """What looking at series gives.
+
+    Args:
+        request: the call.
+        seconds: time for the training under a budget, roughly, or None.
+    """
+    return decide_forecast(
+        request.tables,
+        request.settings,
+        target=request.target,
+        seed=request.seed,
+        source=request.source,
+        seconds=seconds,
     )
 
 
